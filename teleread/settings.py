@@ -1,0 +1,157 @@
+"""Settings of the centre: read once from the environment by an entry point, checked, frozen, passed on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from teleread.errors import InvalidInput
+
+LANGUAGES = ("ja", "en")
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Everything that an operator may set; every value but the data folder has a default.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of database, blobs, secrets, certificates and logs. ``TELEREAD_DATA``.
+    database_url : str
+        SQLAlchemy URL. ``TELEREAD_DATABASE_URL``; default SQLite in the data folder.
+    blobs : Path
+        Folder of the object store. ``TELEREAD_BLOBS``.
+    redis_url : str
+        ``TELEREAD_REDIS_URL``; default a unix socket in the data folder.
+    port, gateway_port : int
+        Loopback ports of the two listeners. ``TELEREAD_PORT``, ``TELEREAD_GATEWAY_PORT``.
+    public_url, gateway_url : str
+        How people and gateways reach the listeners. ``TELEREAD_PUBLIC_URL``, ``TELEREAD_GATEWAY_URL``.
+    centre_name : str
+        Printed on reports. ``TELEREAD_CENTRE_NAME``.
+    language : str
+        ``ja`` or ``en`` for people who have not chosen. ``TELEREAD_LANGUAGE``.
+    idle_seconds, absolute_seconds : int
+        Ends of a session: without a request, and in any case. ``TELEREAD_SESSION_IDLE_SECONDS``,
+        ``TELEREAD_SESSION_ABSOLUTE_SECONDS``.
+    tsa_url : str or None
+        RFC 3161 time stamp authority; none by default. ``TELEREAD_TSA_URL``.
+    """
+
+    data: Path
+    database_url: str
+    blobs: Path
+    redis_url: str
+    port: int
+    gateway_port: int
+    public_url: str
+    gateway_url: str
+    centre_name: str
+    language: str
+    idle_seconds: int
+    absolute_seconds: int
+    tsa_url: str | None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "ServerSettings":
+        """Return the checked settings.
+
+        Raises
+        ------
+        InvalidInput
+            A value is missing or malformed; the message names the variable.
+        """
+        folder = env.get("TELEREAD_DATA", "")
+        if not folder:
+            raise InvalidInput("TELEREAD_DATA", "has to name the data folder of the centre")
+        data = Path(folder).absolute()
+        port = _whole_number(env, "TELEREAD_PORT", 8443, 1, 65535)
+        gateway_port = _whole_number(env, "TELEREAD_GATEWAY_PORT", 8444, 1, 65535)
+        language = env.get("TELEREAD_LANGUAGE") or "ja"
+        if language not in LANGUAGES:
+            raise InvalidInput("TELEREAD_LANGUAGE", "has to be ja or en")
+        return cls(
+            data=data,
+            database_url=env.get("TELEREAD_DATABASE_URL") or f"sqlite:///{data / 'teleread.sqlite3'}",
+            blobs=Path(env.get("TELEREAD_BLOBS") or data / "blobs").absolute(),
+            redis_url=env.get("TELEREAD_REDIS_URL") or f"unix://{data / 'redis.sock'}",
+            port=port,
+            gateway_port=gateway_port,
+            public_url=_url(env, "TELEREAD_PUBLIC_URL", f"https://127.0.0.1:{port}"),
+            gateway_url=_url(env, "TELEREAD_GATEWAY_URL", f"https://127.0.0.1:{gateway_port}"),
+            centre_name=env.get("TELEREAD_CENTRE_NAME") or "teleread",
+            language=language,
+            idle_seconds=_whole_number(env, "TELEREAD_SESSION_IDLE_SECONDS", 15 * 60, 1, 12 * 3600),
+            absolute_seconds=_whole_number(env, "TELEREAD_SESSION_ABSOLUTE_SECONDS", 12 * 3600, 1, 24 * 3600),
+            tsa_url=_url(env, "TELEREAD_TSA_URL", "") or None,
+        )
+
+    @property
+    def pki(self) -> Path:
+        """Folder of certificates and their keys."""
+        return self.data / "pki"
+
+    @property
+    def ca_certificate(self) -> Path:
+        """PEM file of the centre's CA, which issues the server's and the gateways' certificates."""
+        return self.pki / "ca.pem"
+
+    @property
+    def signing_ca_certificate(self) -> Path:
+        """PEM file of the CA that issues readers' signing certificates."""
+        return self.pki / "signing-ca.pem"
+
+    @property
+    def server_certificate(self) -> Path:
+        """PEM file of the TLS certificate of both listeners."""
+        return self.pki / "server.pem"
+
+    @property
+    def server_key(self) -> Path:
+        """PEM file of the TLS key of both listeners."""
+        return self.pki / "server.key"
+
+    @property
+    def signing(self) -> Path:
+        """Folder of the readers' encrypted signing keys; outside the database."""
+        return self.data / "signing"
+
+    @property
+    def secrets(self) -> Path:
+        """Folder of the keys made at the first start."""
+        return self.data / "secrets"
+
+    def session_key(self) -> bytes:
+        """Return the key that signs cookies and CSRF tokens."""
+        return self._secret("session.key")
+
+    def audit_key(self) -> bytes:
+        """Return the key that anchors the head of the audit chain."""
+        return self._secret("audit.key")
+
+    def reader_keys_key(self) -> bytes:
+        """Return the key from which the passphrases of the readers' keys are derived."""
+        return self._secret("reader-keys.key")
+
+    def _secret(self, name: str) -> bytes:
+        try:
+            return (self.secrets / name).read_bytes()
+        except FileNotFoundError:
+            raise InvalidInput(
+                "TELEREAD_DATA",
+                f"the data folder has no secrets/{name}; prepare it first (teleread db upgrade)",
+            ) from None
+
+
+def _whole_number(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = env.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise InvalidInput(name, f"has to be a whole number from {least} to {most}")
+    return int(text)
+
+
+def _url(env: Mapping[str, str], name: str, default: str) -> str:
+    text = (env.get(name) or default).rstrip("/")
+    if text and not text.startswith(("https://", "http://")):
+        raise InvalidInput(name, "has to begin with https://")
+    return text
