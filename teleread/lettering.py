@@ -8,8 +8,9 @@ import io
 import logging
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from fontTools import subset, ttLib
 from fontTools.pens.basePen import BasePen
@@ -129,6 +130,10 @@ class Typeface:
     def _open(self) -> ttLib.TTFont:
         return ttLib.TTFont(io.BytesIO(self._data), lazy=True)
 
+    @cached_property
+    def _glyph_set(self) -> Any:
+        return self._open().getGlyphSet()
+
     def _glyphs(self, text: str) -> list[tuple[str, str | None]]:
         """Pairs of (characters, glyph name or None where the font has none)."""
         glyphs: list[tuple[str, str | None]] = []
@@ -166,7 +171,7 @@ class Typeface:
         x, y : float
             Start of the base line in points.
         """
-        glyph_set = self._open().getGlyphSet()
+        glyph_set = self._glyph_set
         operators: list[str] = []
         for _, glyph in self._glyphs(text):
             if glyph is None:
