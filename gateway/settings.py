@@ -1,0 +1,153 @@
+"""The gateway's settings: one file, read once, checked at the start, frozen."""
+
+import ipaddress
+import json
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from gateway.durable import write_file
+from teleread.domain.identifiers import check_ae_title
+from teleread.errors import InvalidInput
+
+FILE_NAME = "gateway.toml"
+
+
+@dataclass(frozen=True)
+class KnownSender:
+    """An AE at the facility that may send: its title and the address it sends from."""
+
+    ae_title: str
+    address: str
+
+    @classmethod
+    def parse(cls, text: str) -> "KnownSender":
+        """Return the sender written as ``TITLE@ADDRESS``."""
+        title, at, address = text.rpartition("@")
+        if not at:
+            raise InvalidInput("known_senders", "write TITLE@ADDRESS")
+        return cls(title, address)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ae_title", check_ae_title(self.ae_title, field="known_senders"))
+        try:
+            object.__setattr__(self, "address", str(ipaddress.ip_address(self.address)))
+        except ValueError:
+            raise InvalidInput("known_senders", "the address is not an IP address") from None
+
+
+@dataclass(frozen=True)
+class PACSTarget:
+    """An AE at the facility that takes reports by C-STORE."""
+
+    ae_title: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "PACSTarget":
+        """Return the target written as ``TITLE@HOST:PORT``."""
+        title, at, rest = text.rpartition("@")
+        host, colon, port = rest.rpartition(":")
+        if not (at and colon and port.isascii() and port.isdigit()):
+            raise InvalidInput("pacs", "write TITLE@HOST:PORT")
+        return cls(title, host.strip("[]"), int(port))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ae_title", check_ae_title(self.ae_title, field="pacs"))
+        _check_port(self.port, "pacs")
+        if not self.host:
+            raise InvalidInput("pacs", "the host is missing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings:
+    """What the facility decides about its gateway, and what it learned at enrolment.
+
+    `data` is the folder of everything; times are in seconds, `minimum_free_bytes` is the free space below
+    which C-STORE is refused with 0xA700, `batch_bytes` the size of an upload request.
+    """
+
+    data: Path
+    ae_title: str
+    port: int
+    known_senders: tuple[KnownSender, ...]
+    pacs: tuple[PACSTarget, ...]
+    deliver_folder: Path
+    centre_url: str
+    gateway_url: str
+    facility_code: str
+    facility_name: str
+    gateway_name: str
+    bind_address: str = "127.0.0.1"
+    quiet_seconds: float = 30.0
+    collect_seconds: float = 2.0
+    heartbeat_seconds: float = 30.0
+    retry_seconds: float = 1.0
+    retry_limit_seconds: float = 300.0
+    give_up_hours: float = 72.0
+    retention_hours: float = 168.0
+    upload_connections: int = 4
+    batch_bytes: int = 8 * 1024 * 1024
+    minimum_free_bytes: int = 256 * 1024 * 1024
+    maximum_associations: int = 50
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ae_title", check_ae_title(self.ae_title))
+        _check_port(self.port, "port")
+        for field in ("centre_url", "gateway_url"):
+            if not getattr(self, field).startswith("https://"):
+                raise InvalidInput(field, "only https goes out of the facility")
+        for field in ("quiet_seconds", "collect_seconds", "heartbeat_seconds", "retry_seconds"):
+            if getattr(self, field) <= 0:
+                raise InvalidInput(field, "has to be more than nothing")
+
+    @classmethod
+    def from_file(cls, data: Path) -> "GatewaySettings":
+        """Return the settings of the gateway whose folder is `data`, or raise InvalidInput."""
+        data = data.absolute()
+        try:
+            document: dict[str, Any] = tomllib.loads((data / FILE_NAME).read_text("utf-8"))
+        except FileNotFoundError:
+            raise InvalidInput("data", f"there is no {FILE_NAME}; enrol this gateway first") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            raise InvalidInput(FILE_NAME, "this is not TOML") from None
+        known = {field.name for field in fields(cls)} - {"data"}
+        for name in document:
+            if name not in known:
+                raise InvalidInput(name, f"{FILE_NAME} knows no such setting")
+        try:
+            document["known_senders"] = tuple(KnownSender(**sender) for sender in document["known_senders"])
+            document["pacs"] = tuple(PACSTarget(**target) for target in document["pacs"])
+            document["deliver_folder"] = Path(document["deliver_folder"])
+            return cls(data=data, **document)
+        except KeyError as problem:
+            raise InvalidInput(str(problem.args[0]), f"missing in {FILE_NAME}") from None
+        except TypeError:
+            raise InvalidInput(FILE_NAME, "a setting is missing or has the wrong type") from None
+
+    def write(self) -> None:
+        """Write the settings to their file."""
+        document = asdict(self)
+        del document["data"]
+        document["deliver_folder"] = str(self.deliver_folder)
+        tables = {name: document.pop(name) for name in ("known_senders", "pacs")}
+        lines = [f"{name} = {_toml(value)}" for name, value in document.items()]
+        for name, rows in tables.items():
+            inline = ", ".join(
+                "{ " + ", ".join(f"{key} = {_toml(value)}" for key, value in row.items()) + " }"
+                for row in rows
+            )
+            lines.append(f"{name} = [{inline}]")
+        write_file(self.data / FILE_NAME, ("\n".join(lines) + "\n").encode("utf-8"))
+
+
+def _toml(value: object) -> str:
+    # A JSON text is a TOML basic string, numbers and truth values are the same in both.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _check_port(port: object, field: str) -> None:
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
+        raise InvalidInput(field, "the port is not between 0 and 65535")
