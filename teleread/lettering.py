@@ -199,9 +199,8 @@ class Typeface:
         font = self._open()
         options = subset.Options(layout_closure=False, hinting=False, notdef_outline=True, glyph_names=True)
         options.recalc_timestamp = False
-        options.drop_tables = [
-            tag for tag in font.keys() if tag not in _PDF_TABLES | {"GlyphOrder", "cmap", "post"}
-        ]  # noqa: SIM118
+        kept = _PDF_TABLES | {"GlyphOrder", "cmap", "post"}
+        options.drop_tables = [tag for tag in font.reader.keys() if tag not in kept]  # noqa: SIM118 - not a dict
         options.recalc_bounds = True
         worker = subset.Subsetter(options)
         worker.populate(glyphs=sorted(wanted))

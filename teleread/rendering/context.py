@@ -4,20 +4,16 @@
 (the time of review is an input). The same content gives the same page.
 """
 
-import json
 import re
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from teleread.domain.reporting import KINDS, SECTIONS, canonical_bytes, canonical_digest
 from teleread.errors import InvalidInput
 
 LANGUAGES = ("ja", "en")
 STATUSES = ("final", "preliminary")
-KINDS = ("report", "addendum", "correction")
-
-# The order is the order on the page.
-SECTIONS = ("clinical_question", "technique", "comparison", "findings", "impression", "recommendation")
 
 _JAPAN = timezone(timedelta(hours=9), "JST")
 
@@ -44,12 +40,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "age_M": ("{}か月", "{} mo"),
     "age_W": ("{}週", "{} wk"),
     "age_D": ("{}日", "{} d"),
-    "facility": ("依頼施設", "Referred by"),
-    "department_doctor": ("依頼科・依頼医", "Department, doctor"),
+    "facility": ("依頼施設", "Facility"),
+    "department_doctor": ("依頼科・依頼医", "Doctor"),
     "study_time": ("検査日時", "Study time"),
     "priority": ("優先度", "Priority"),
-    "examination": ("検査", "Examination"),
-    "accession_number": ("受付番号", "Accession no."),
+    "examination": ("検査", "Exam"),
+    "accession_number": ("受付番号", "Accession"),
     "images": ("画像", "Images"),
     "image_count": ("{}枚", "{}"),
     "pseudonym": ("仮名", "Pseudonym"),
@@ -68,9 +64,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "licence_number": ("医籍登録番号 {}", "Medical licence {}"),
     "signed_final": ("確定 {}", "Final {}"),
     "signed_preliminary": ("仮報告 {}", "Preliminary {}"),
-    "signatures": ("電子署名（検証は署名パネルで）", "Electronic signatures (verify in the signature panel)"),
+    "signatures": ("電子署名（検証は署名パネルで）", "Signatures (verify in the signature panel)"),
     "signature_reader": ("読影医", "Reader"),
-    "signature_reader_kind": ("PAdES・以後は欄の記入のみ可", "PAdES; only fields may be filled afterwards"),
+    "signature_reader_kind": ("PAdES・以後は欄の記入のみ可", "PAdES, form filling only"),
     "signature_facility": ("依頼施設", "Facility"),
     "content_digest": ("内容のSHA-256", "SHA-256 of the content"),
     "qr_caption": ("内容の照合", "Compare content"),
@@ -85,8 +81,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "filled_at_facility": ("施設で記入", "Filled in at the facility"),
     "foot": (
         "氏名・患者ID・生年月日・受付番号は依頼施設内で記入されます。最終的な診療上の判断は主治医が行います。",
-        "Name, patient ID, date of birth and accession number are filled in at the facility. "
-        "Clinical decisions rest with the treating physician.",
+        "Name, patient ID, date of birth and accession number are filled in at the facility. Clinical decisions rest with the treating physician.",
     ),
     "page": ("{} / {} 頁", "page {} / {}"),
     "subject": ("症例番号 {}", "Case {}"),
@@ -204,10 +199,9 @@ class ReportContent:
         """The bytes of the attachment `report.json`."""
         return canonical_bytes(self.to_json())
 
-
-def canonical_bytes(content: dict[str, Any]) -> bytes:
-    """JSON with sorted keys and no spare space, UTF-8: one content, one byte string."""
-    return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    def digest(self) -> str:
+        """SHA-256 of the canonical content, as printed on the page."""
+        return canonical_digest(self.to_json())
 
 
 def age_text(age: str, language: str) -> str:

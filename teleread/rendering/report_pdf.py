@@ -11,7 +11,6 @@ import ctypes
 import hashlib
 import io
 import multiprocessing
-import os
 import re
 import resource
 import unicodedata
@@ -32,16 +31,10 @@ from pikepdf import Array, Dictionary, Name, String
 from weasyprint.text.fonts import FontConfiguration
 
 from teleread.domain.identifiers import format_case_number
-from teleread.errors import InvalidInput, Unavailable
+from teleread.domain.reporting import SECTIONS
+from teleread.errors import Unavailable
 from teleread.lettering import Typeface, compose_kana, typeface
-from teleread.rendering.context import (
-    SECTIONS,
-    ReportContent,
-    age_text,
-    moment_text,
-    study_time_text,
-    words,
-)
+from teleread.rendering.context import ReportContent, age_text, moment_text, study_time_text, words
 from teleread.rendering.fetcher import OnlyOurs
 from teleread.resources import report_fonts, templates_folder
 
@@ -145,14 +138,10 @@ def _grouped(digest: str) -> tuple[str, str]:
     return " ".join(groups[:8]), " ".join(groups[8:])
 
 
-def _plain_case_number(text: str) -> str:
-    return format_case_number(text)
-
-
-def _page_values(content: ReportContent, setter: _Setter, missing: tuple[str, ...]) -> dict[str, Any]:
+def _page_values(content: ReportContent, missing: tuple[str, ...]) -> dict[str, Any]:
     """Everything that the template prints."""
     w = words(content.language)
-    digest = hashlib.sha256(content.canonical_json()).hexdigest()
+    digest = content.digest()
     version = w["version"].format(content.version)
     status = f"{w[f'status_{content.status}']}　{version}"
     if content.kind != "report":
@@ -166,7 +155,7 @@ def _page_values(content: ReportContent, setter: _Setter, missing: tuple[str, ..
         "content": content,
         "w": w,
         "title": w[f"title_{content.kind}"],
-        "case_number": _plain_case_number(content.case_number),
+        "case_number": format_case_number(content.case_number),
         "version_text": version,
         "status_text": status,
         "sex_age": "　".join(part for part in (sex, age_text(content.age, content.language)) if part),
@@ -176,7 +165,11 @@ def _page_values(content: ReportContent, setter: _Setter, missing: tuple[str, ..
         "examination": " ".join(part for part in (content.modality, content.examination) if part),
         "images": w["image_count"].format(content.image_count),
         "sections": [
-            {"key": key, "label": _spaced(w[key], content.language), "paragraphs": _readable(text).strip("\n").split("\n")}
+            {
+                "key": key,
+                "label": _spaced(w[key], content.language),
+                "paragraphs": _readable(text).strip("\n").split("\n"),
+            }
             for key in SECTIONS
             if (text := content.sections.get(key, "")).strip()
         ],
@@ -185,7 +178,9 @@ def _page_values(content: ReportContent, setter: _Setter, missing: tuple[str, ..
         "signed_at": w[f"signed_{content.status}"].format(signed_at) if signed_at else "",
         "digest_lines": _grouped(digest),
         "qr": Markup(svg),  # noqa: S704 - made by segno from digits and letters of our own
-        "missing": w["missing"].format(", ".join(_code_points(character) for character in missing)) if missing else "",
+        "missing": w["missing"].format(", ".join(_code_points(character) for character in missing))
+        if missing
+        else "",
     }
 
 
@@ -194,7 +189,9 @@ def _code_points(characters: str) -> str:
 
 
 def _printed_texts(content: ReportContent) -> list[str]:
-    return [value for value in vars(content).values() if isinstance(value, str)] + list(content.sections.values())
+    return [value for value in vars(content).values() if isinstance(value, str)] + list(
+        content.sections.values()
+    )
 
 
 def render_report(content: ReportContent) -> RenderedReport:
@@ -216,14 +213,17 @@ def render_report(content: ReportContent) -> RenderedReport:
         The case number is not one.
     """
     setter = _setter()
-    missing = tuple(dict.fromkeys(character for text in _printed_texts(content) for character in setter.missing(text)))
-    values = _page_values(content, setter, missing)
+    missing = tuple(
+        dict.fromkeys(character for text in _printed_texts(content) for character in setter.missing(text))
+    )
+    values = _page_values(content, missing)
     moment = _moment(content.signed_at_text)
     document = weasyprint.HTML(
         string=setter.template.render(values), base_url=setter.base_url, url_fetcher=setter.fetcher
     ).render(stylesheets=[setter.css], font_config=setter.font_config)
     places = [
-        {name: _place(rectangle, page.height) for name, rectangle in page.anchors.items()} for page in document.pages
+        {name: _place(rectangle, page.height) for name, rectangle in page.anchors.items()}
+        for page in document.pages
     ]
     attachment = weasyprint.Attachment(
         string=content.canonical_json(),
@@ -257,7 +257,9 @@ def _moment(text: str) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
 
 
-def _place(rectangle: tuple[float, float, float, float], page_height: float) -> tuple[float, float, float, float]:
+def _place(
+    rectangle: tuple[float, float, float, float], page_height: float
+) -> tuple[float, float, float, float]:
     """CSS pixels from the top left (x1, y1, x2, y2) -> PDF points from the bottom left."""
     left, top, right, bottom = rectangle
     return (
@@ -442,9 +444,9 @@ def _top_element(element: pikepdf.Object, document: pikepdf.Object) -> tuple[pik
     """The ancestor directly below the document element, and whether a `Sect` lies on the way (the running head)."""
     section = False
     while element.P.objgen != document.objgen:
-        section = section or element.S == Name.Sect
+        section = section or Name.Sect == element.S
         element = element.P
-    return element, section or element.S == Name.Sect
+    return element, section or Name.Sect == element.S
 
 
 def _attach_margin_tags(pdf: pikepdf.Pdf) -> None:
@@ -474,9 +476,8 @@ def _insert_elements(
     document = pdf.Root.StructTreeRoot.K[0]
     kids = list(document.K)
     here = [position for position, kid in enumerate(kids) if kid.Pg.objgen == page.obj.objgen]
-    if not here:
-        position = len(kids)
-    else:
+    position = len(kids)
+    if here:
         position = here[-1] + 1 if after else here[0]
     document.K = Array(kids[:position] + elements + kids[position:])
 
@@ -501,7 +502,7 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 def _write_metadata(pdf: pikepdf.Pdf, content: ReportContent, title: str, moment: datetime) -> None:
     """Info dictionary and XMP that agree, without clock or chance."""
-    identifier = uuid.uuid5(uuid.NAMESPACE_OID, hashlib.sha256(content.canonical_json()).hexdigest())
+    identifier = uuid.uuid5(uuid.NAMESPACE_OID, content.digest())
     xmp = _XMP.format(
         title=escape_xml(title),
         language=content.language,
@@ -518,3 +519,64 @@ def _write_metadata(pdf: pikepdf.Pdf, content: ReportContent, title: str, moment
     pdf.docinfo["/Producer"] = String("teleread")
     pdf.docinfo["/CreationDate"] = String(stamp)
     pdf.docinfo["/ModDate"] = String(stamp)
+
+
+def _limit_and_render(sender: Connection, content: dict[str, Any], memory_bytes: int, seconds: int) -> None:
+    """In the child: no more memory and processor time than allowed, and no life beyond the parent's."""
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    rendered = render_report(ReportContent.from_json(content))
+    sender.send((rendered.pdf, rendered.sha256, rendered.pages, rendered.missing_glyphs))
+    sender.close()
+
+
+def warm_up() -> None:
+    """Read fonts, style sheet and template, and set one small page, so that a fork starts warm."""
+    render_report(
+        ReportContent(case_number="00000000", facility_name="-", study_instance_uid="", pseudonym="-")
+    )
+
+
+def render_in_child(
+    content: ReportContent, *, seconds: int = 60, memory_bytes: int = 1 << 30
+) -> RenderedReport:
+    """`render_report` in a process of its own, so that a report that breaks the PDF maker breaks nothing else.
+
+    Parameters
+    ----------
+    content : ReportContent
+        What to print.
+    seconds : int
+        Longest time, on the wall and of the processor.
+    memory_bytes : int
+        Largest address space of the child.
+
+    Raises
+    ------
+    Unavailable
+        The child died, or took too long. The same content may be tried again.
+    """
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(
+        target=_limit_and_render, args=(sender, content.to_json(), memory_bytes, seconds), daemon=True
+    )
+    child.start()
+    sender.close()
+    try:
+        if not receiver.poll(seconds):
+            raise Unavailable("the report took too long to set", code="render_timeout")
+        try:
+            pdf, sha256, pages, missing = receiver.recv()
+        except EOFError:
+            raise Unavailable("the PDF maker stopped without a result", code="render_failed") from None
+    finally:
+        receiver.close()
+        child.kill()
+        child.join()
+        child.close()
+    if hashlib.sha256(pdf).hexdigest() != sha256:
+        raise Unavailable("the PDF changed between two processes", code="render_failed")
+    return RenderedReport(pdf, sha256, pages, missing)
