@@ -1,0 +1,119 @@
+"""Which objects may show identity in their pixels, told from the header alone.
+
+The rule errs on the safe side: an object of a kind that people print names into leaves only when its maker says that
+nothing is burned in; what is held waits for a person at the facility.
+"""
+
+from pydicom.uid import UID_dictionary
+
+from teleread.dicom.raw import PIXEL_TAGS, RawFile, fragments
+
+_ENCAPSULATED_DOCUMENTS = "1.2.840.10008.5.1.4.1.1.104."
+_VISIBLE_LIGHT = "1.2.840.10008.5.1.4.1.1.77.1."
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_DIRECTORY = "1.2.840.10008.1.3.10"
+
+#: SOP Classes, or roots of them, whose images commonly carry printed identity (PS3.3 A.6, A.7, A.8, A.32).
+RISKY_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.3",  # Ultrasound Multi-frame, with the retired 3
+    "1.2.840.10008.5.1.4.1.1.6",  # Ultrasound, retired and enhanced ones too
+    _SECONDARY_CAPTURE,
+    _VISIBLE_LIGHT,
+)
+
+#: Image Type words (any value) of screens, dose sheets and montages kept as ordinary CT or MR objects.
+_SCREEN_WORDS = frozenset(
+    {"SCREEN SAVE", "SCREENSAVE", "SCREEN SHOT", "SCREENSHOT", "SCREEN", "DOSE", "DOSE_INFO"}
+)
+
+#: Conversion Type (0008,0064), PS3.3 C.8.6.1: digitised film and paper, video, drawings, scanned documents.
+_RISKY_CONVERSIONS = frozenset({"DV", "DI", "DF", "SD", "SI", "DRW"})
+
+#: Modality -> Image Type value 3 (and on) of acquired images: PS3.3 C.8.2.1.1.1 (CT), C.8.3.1.1.1 (MR), C.8.4.9.1.1 (NM).
+ACQUISITION_TERMS = {
+    "CT": frozenset({"AXIAL", "LOCALIZER"}),
+    "MR": frozenset({"DENSITY MAP", "DIFFUSION MAP", "MPR", "PHASE MAP", "PROJECTION IMAGE", "T1 MAP", "T2 MAP"}),
+    "NM": frozenset({
+        "STATIC", "DYNAMIC", "GATED", "WHOLE BODY", "TOMO", "GATED TOMO", "RECON TOMO", "RECON GATED TOMO", "EMISSION",
+        "TRANSMISSION",
+    }),
+}  # fmt: skip
+
+#: Bits of one sample relative to those the photometric interpretation says (PS3.3 C.7.6.3.1.2).
+_SUBSAMPLED = {"YBR_FULL_422": (2, 3), "YBR_PARTIAL_422": (2, 3), "YBR_PARTIAL_420": (1, 2)}
+
+_STORAGE = frozenset(
+    uid
+    for uid, entry in UID_dictionary.items()
+    if entry[1] == "SOP Class"
+    and " Storage" in entry[0]
+    and "Commitment" not in entry[0]
+    and uid != _DIRECTORY
+)
+
+
+def _of_root(uid: str, root: str) -> bool:
+    return uid == root or uid.startswith(root if root.endswith(".") else root + ".")
+
+
+def _acquired(raw: RawFile, image_type: list[str]) -> bool:
+    terms = ACQUISITION_TERMS.get(raw.text(0x00080060), frozenset())
+    return (
+        len(image_type) > 2 and image_type[1] == "PRIMARY" and any(word in terms for word in image_type[2:])
+    )
+
+
+def reason_to_hold(raw: RawFile) -> str | None:
+    """Return why an instance has to wait for a person, as a code of HELD_REASONS, or None."""
+    sop_class = raw.text(0x00080016)
+    if not sop_class:
+        return "no_sop_class"
+    if sop_class == _DIRECTORY:
+        return "directory"
+    if sop_class not in _STORAGE:
+        return "unknown_sop_class"
+    if sop_class.startswith(_ENCAPSULATED_DOCUMENTS) or raw.find(0x00420011) is not None:
+        return "encapsulated_document"
+    burned_in = raw.text(0x00280301).upper()
+    if burned_in == "YES":
+        return "burned_in"
+    if any(
+        element.tag & 0xFF00FFFF == 0x60000102 and any(raw.data[element.value_at : element.value_end])
+        for element in raw.elements
+    ) and any(element.tag & 0xFF00FFFF == 0x60000100 for element in raw.elements):
+        # Drawn into unused bits of the pixels (PS3.5 8.1.2, retired): it would travel with them.
+        return "drawn_in_pixels"
+    if burned_in == "NO":
+        return None
+    image_type = [word.strip().upper() for word in raw.text(0x00080008).split("\\")]
+    if _SCREEN_WORDS.intersection(image_type) or raw.text(0x00080064).upper() in _RISKY_CONVERSIONS:
+        return "risky_kind"
+    if not any(_of_root(sop_class, root) for root in RISKY_CLASSES):
+        return None
+    if _of_root(sop_class, _SECONDARY_CAPTURE) and _acquired(raw, image_type):
+        return None
+    return "risky_kind"
+
+
+def expected_pixel_bytes(raw: RawFile) -> int:
+    """Return how many bytes uncompressed pixel data needs by its own header; 0 when the header does not say."""
+    rows, columns = raw.number(0x00280010), raw.number(0x00280011)
+    samples = raw.number(0x00280002, 1) or 1
+    frames = max(raw.number(0x00280008, 1), 1)
+    bits = rows * columns * samples * frames * raw.number(0x00280100)
+    share, whole = _SUBSAMPLED.get(raw.text(0x00280004), (1, 1))
+    return (bits * share // whole + 7) // 8
+
+
+def pixels_cut_off(raw: RawFile) -> bool:
+    """Whether pixel data holds less than the header says."""
+    for tag in PIXEL_TAGS:
+        element = raw.find(tag)
+        if element is None:
+            continue
+        if element.undefined:
+            pieces = list(fragments(raw, element))[1:]
+            frames = max(raw.number(0x00280008, 1), 1)
+            return len(pieces) < frames or any(start == end for start, end in pieces[:1])
+        return element.value_end - element.value_at < expected_pixel_bytes(raw)
+    return False
