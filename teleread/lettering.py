@@ -128,7 +128,7 @@ class Typeface:
         )
 
     def _open(self) -> ttLib.TTFont:
-        return ttLib.TTFont(io.BytesIO(self._data), lazy=True)
+        return ttLib.TTFont(io.BytesIO(self._data), lazy=True, recalcTimestamp=False)
 
     @cached_property
     def _glyph_set(self) -> Any:
@@ -198,7 +198,6 @@ class Typeface:
                     wanted.setdefault(glyph, characters)
         font = self._open()
         options = subset.Options(layout_closure=False, hinting=False, notdef_outline=True, glyph_names=True)
-        options.recalc_timestamp = False
         kept = _PDF_TABLES | {"GlyphOrder", "cmap", "post"}
         options.drop_tables = [tag for tag in font.reader.keys() if tag not in kept]  # noqa: SIM118 - not a dict
         options.recalc_bounds = True
