@@ -239,7 +239,8 @@ class _Reader:
         if written == "UN" and not tag & 0x10000:
             vr = dictionary_vr(tag) or "UN"
         if length == _UNDEFINED:
-            return self._undefined(tag, vr, written, at, value_at, end, syntax, depth)
+            element = Element(tag, vr, written, at, value_at, value_at, value_at, undefined=True)
+            return self._of_undefined_length(element, end, syntax, depth)
         value_end = value_at + length
         if value_end > end:
             raise BrokenDataset("truncated", f"a value goes {value_end - end} bytes beyond the end")
@@ -265,16 +266,14 @@ class _Reader:
             return vr, at + 12, _LENGTH32[syntax.big].unpack_from(self.data, at + 8)[0]
         return vr, at + 8, _LENGTH16[syntax.big].unpack_from(self.data, at + 6)[0]
 
-    def _undefined(
-        self, tag: int, vr: str, written: str, at: int, value_at: int, end: int, syntax: Syntax, depth: int
-    ) -> Element:
-        element = Element(tag, vr, written, at, value_at, value_at, value_at, undefined=True)
-        if tag in PIXEL_TAGS or vr in ("OB", "OW"):
+    def _of_undefined_length(self, element: Element, end: int, syntax: Syntax, depth: int) -> Element:
+        value_at = element.value_at
+        if element.tag in PIXEL_TAGS or element.vr in ("OB", "OW"):
             element.end = self._fragments_end(value_at, end, syntax)
             element.value_end = element.end - 8
             return element
         element.vr = "SQ"
-        inner = IMPLICIT if written == "UN" else syntax
+        inner = IMPLICIT if element.written_vr == "UN" else syntax
         try:
             element.items, element.end = self._items(value_at, end, inner, depth, until_delimiter=True)
         except BrokenDataset:

@@ -86,10 +86,8 @@ def _jis(fragment: bytes) -> str:
     for first, second in zip(fragment[::2], fragment[1::2], strict=False):
         lead = ((first - 0x21) >> 1) + 0x81
         lead += 0x40 if lead > 0x9F else 0
-        if first % 2:
-            trail = second + (0x1F if second < 0x60 else 0x20)
-        else:
-            trail = second + 0x7E
+        odd_trail = second + (0x1F if second < 0x60 else 0x20)
+        trail = odd_trail if first % 2 else second + 0x7E
         shifted += bytes((lead & 0xFF, trail & 0xFF))
     return bytes(shifted).decode("cp932", "replace")
 

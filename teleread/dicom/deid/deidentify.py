@@ -15,6 +15,7 @@ from teleread.dicom.deid.profile import (
     CODE_MEANINGS,
     READING_PROFILE,
     Action,
+    FacilityKeys,
     Option,
     Profile,
     action_for,
@@ -82,17 +83,6 @@ HELD_REASONS: dict[str, dict[str, str]] = {
     },
     "other_patient": {"ja": "この検査の患者と一致しません", "en": "It is of another patient than its study."},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class FacilityKeys:
-    """The facility's secrets, 32 bytes each; they never leave the gateway."""
-
-    uid_key: bytes
-    pseudonym_key: bytes
-
-    def __repr__(self) -> str:
-        return "FacilityKeys(…)"
 
 
 @dataclass(frozen=True, slots=True)

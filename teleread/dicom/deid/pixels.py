@@ -13,11 +13,11 @@ _VISIBLE_LIGHT = "1.2.840.10008.5.1.4.1.1.77.1."
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _DIRECTORY = "1.2.840.10008.1.3.10"
 
-#: SOP Classes, or roots of them, whose images commonly carry printed identity (PS3.3 A.6, A.7, A.8, A.32).
-RISKY_CLASSES = (
+#: SOP Classes, or roots of them, whose images commonly carry printed identity whatever their Image Type says
+#: (PS3.3 A.6, A.7, A.32); Secondary Capture (A.8) is judged by its Image Type too.
+_NEVER_ACQUIRED = (
     "1.2.840.10008.5.1.4.1.1.3",  # Ultrasound Multi-frame, with the retired 3
     "1.2.840.10008.5.1.4.1.1.6",  # Ultrasound, retired and enhanced ones too
-    _SECONDARY_CAPTURE,
     _VISIBLE_LIGHT,
 )
 
@@ -52,8 +52,8 @@ _STORAGE = frozenset(
 )
 
 
-def _of_root(uid: str, root: str) -> bool:
-    return uid == root or uid.startswith(root if root.endswith(".") else root + ".")
+def _of_root(uid: str, *roots: str) -> bool:
+    return any(uid == root or uid.startswith(root.rstrip(".") + ".") for root in roots)
 
 
 def _acquired(raw: RawFile, image_type: list[str]) -> bool:
@@ -63,9 +63,7 @@ def _acquired(raw: RawFile, image_type: list[str]) -> bool:
     )
 
 
-def reason_to_hold(raw: RawFile) -> str | None:
-    """Return why an instance has to wait for a person, as a code of HELD_REASONS, or None."""
-    sop_class = raw.text(0x00080016)
+def _class_reason(raw: RawFile, sop_class: str) -> str | None:
     if not sop_class:
         return "no_sop_class"
     if sop_class == _DIRECTORY:
@@ -74,25 +72,39 @@ def reason_to_hold(raw: RawFile) -> str | None:
         return "unknown_sop_class"
     if sop_class.startswith(_ENCAPSULATED_DOCUMENTS) or raw.find(0x00420011) is not None:
         return "encapsulated_document"
+    return None
+
+
+def _overlay_in_pixels(raw: RawFile) -> bool:
+    # An overlay without data of its own is drawn into unused bits of the pixels and travels with them.
+    overlays = [element.tag for element in raw.elements if 0x6000 <= element.tag >> 16 <= 0x60FF]
+    with_data = {tag >> 16 for tag in overlays if tag & 0xFFFF == 0x3000}
+    return any(tag & 0xFFFF == 0x0102 and tag >> 16 not in with_data and raw.number(tag) for tag in overlays)
+
+
+def _shows_names(raw: RawFile, sop_class: str) -> bool:
+    image_type = [word.strip().upper() for word in raw.text(0x00080008).split("\\")]
+    if _SCREEN_WORDS.intersection(image_type):
+        return True
+    if _of_root(sop_class, *_NEVER_ACQUIRED):
+        return True
+    risky = _of_root(sop_class, _SECONDARY_CAPTURE) or raw.text(0x00080064).upper() in _RISKY_CONVERSIONS
+    return risky and not _acquired(raw, image_type)
+
+
+def reason_to_hold(raw: RawFile) -> str | None:
+    """Return why an instance has to wait for a person, as a code of HELD_REASONS, or None."""
+    sop_class = raw.text(0x00080016)
+    reason = _class_reason(raw, sop_class)
+    if reason is not None:
+        return reason
     burned_in = raw.text(0x00280301).upper()
     if burned_in == "YES":
         return "burned_in"
-    if any(
-        element.tag & 0xFF00FFFF == 0x60000102 and any(raw.data[element.value_at : element.value_end])
-        for element in raw.elements
-    ) and any(element.tag & 0xFF00FFFF == 0x60000100 for element in raw.elements):
-        # Drawn into unused bits of the pixels (PS3.5 8.1.2, retired): it would travel with them.
+    if _overlay_in_pixels(raw):
         return "drawn_in_pixels"
-    if burned_in == "NO":
-        return None
-    image_type = [word.strip().upper() for word in raw.text(0x00080008).split("\\")]
-    if _SCREEN_WORDS.intersection(image_type) or raw.text(0x00080064).upper() in _RISKY_CONVERSIONS:
-        return "risky_kind"
-    if not any(_of_root(sop_class, root) for root in RISKY_CLASSES):
-        return None
-    if _of_root(sop_class, _SECONDARY_CAPTURE) and _acquired(raw, image_type):
-        return None
-    return "risky_kind"
+    # Any other word than NO says as little as none (PS3.3 C.7.6.1).
+    return "risky_kind" if burned_in != "NO" and _shows_names(raw, sop_class) else None
 
 
 def expected_pixel_bytes(raw: RawFile) -> int:

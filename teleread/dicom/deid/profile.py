@@ -23,6 +23,17 @@ class Option(Enum):
     RETAIN_INSTITUTION_IDENTITY = "113112"
 
 
+@dataclass(frozen=True, slots=True)
+class FacilityKeys:
+    """The facility's secrets, 32 bytes each; they never leave the gateway."""
+
+    uid_key: bytes
+    pseudonym_key: bytes
+
+    def __repr__(self) -> str:
+        return "FacilityKeys(…)"
+
+
 BASIC_PROFILE_CODE = "113100"
 
 #: CID 7050 code -> meaning.

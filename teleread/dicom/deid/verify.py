@@ -69,21 +69,18 @@ def leaks_in(
 ) -> list[Leak]:
     """Return where identity is left in a file taken apart."""
     found: list[Leak] = []
-    header: list[bytes] = []
-    for value in raw.meta.values():
-        header.append(value)
+    header: list[bytes] = list(raw.meta.values())
     for element, sets in _walk(raw, raw.elements, character_sets(raw)):
         if element.tag in PIXEL_TAGS:
             if tokens.in_bytes(_pixel_bytes_to_scan(raw, element)):
                 found.append(Leak(element.tag, "bytes"))
             continue
         value = raw.data[element.value_at : element.value_end]
-        if is_text(element):
+        text = is_text(element)
+        if text or element.vr == "UI" or (element.vr in _BINARY_VRS and len(value) <= _BINARY_SCANNED):
             header.append(value)
-            if value and tokens.in_text(decode(value, sets), own_only=True):
-                found.append(Leak(element.tag, "text"))
-        elif element.vr == "UI" or (element.vr in _BINARY_VRS and len(value) <= _BINARY_SCANNED):
-            header.append(value)
+        if text and value and tokens.in_text(decode(value, sets), own_only=True):
+            found.append(Leak(element.tag, "text"))
         if first_only and found:
             return found
     everything = b"\n".join(header)
