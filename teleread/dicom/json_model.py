@@ -72,8 +72,8 @@ def element_json(
             inner = sets
             for child in item.elements:
                 if child.tag == 0x00080005:
-                    value = raw.data[child.value_at : child.value_end].decode("latin-1")
-                    inner = tuple(term.strip(" \0") for term in value.split("\\"))
+                    terms = raw.data[child.value_at : child.value_end].decode("latin-1").split("\\")
+                    inner = tuple(term.strip(" \0") for term in terms)
             items.append(_elements(raw, item.elements, inner, bulk, f"{path}/{number}/"))
         return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
     vr = "OW" if element.tag in PIXEL_TAGS and element.vr == "UN" else element.vr

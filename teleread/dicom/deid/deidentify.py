@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from teleread import __version__
 from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of
@@ -182,30 +183,31 @@ class _Rewriter:
 
     def _element(self, element: Element, syntax: Syntax, sets: tuple[str, ...], *, dummy: bool) -> bytes:
         action = action_for(element.tag, self.profile)
-        if action is Action.REMOVE:
-            return b""
-        vr = element.vr
-        known = dictionary_vr(element.tag)
-        if known == "SQ" and element.items is None:
-            # A sequence that cannot be entered cannot be cleaned.
+        if action is Action.REMOVE or (element.items is None and dictionary_vr(element.tag) == "SQ"):
+            # A sequence that cannot be entered cannot be cleaned either.
             return b""
         if action is Action.EMPTY:
-            return encode_element(element.tag, vr, b"", syntax)
+            return encode_element(element.tag, element.vr, b"", syntax)
         if element.items is not None:
-            return self._sequence(
-                element, element.items, syntax, sets, dummy=dummy or action is Action.REPLACE_DUMMY
-            )
+            dummy = dummy or action is Action.REPLACE_DUMMY
+            return self._sequence(element, element.items, syntax, sets, dummy=dummy)
+        kept = self._value(element)
+        value = self._new_value(element, kept, action, sets, dummy=dummy)
+        if value is kept:
+            return self.raw.data[element.start : element.end]
+        return encode_element(element.tag, element.vr, value, syntax)
+
+    def _new_value(
+        self, element: Element, value: bytes, action: Action | None, sets: tuple[str, ...], *, dummy: bool
+    ) -> bytes:
+        """Return what an element that stays is to hold; the very same object when it keeps its value."""
+        vr = element.vr
         if action is Action.REPLACE_UID or (action is Action.REPLACE_DUMMY and vr == "UI"):
-            return encode_element(element.tag, vr, self._uids(self._value(element)), syntax)
+            return self._uids(value)
         text = is_text(element)
         if action is Action.REPLACE_DUMMY or (dummy and action is None and text):
-            return encode_element(element.tag, vr, _DUMMY_VALUES.get(vr, _DUMMY_TEXT), syntax)
-        if text:
-            value = self._value(element)
-            cleaned = self._cleaned(value, sets, code=vr == "CS")
-            if cleaned is not value:
-                return encode_element(element.tag, vr, cleaned, syntax)
-        return self.raw.data[element.start : element.end]
+            return _DUMMY_VALUES.get(vr, _DUMMY_TEXT)
+        return self._cleaned(value, sets, code=vr == "CS") if text else value
 
     def _value(self, element: Element) -> bytes:
         return self.raw.data[element.value_at : element.value_end]
@@ -219,8 +221,8 @@ class _Rewriter:
             own_sets = sets
             for child in item.elements:
                 if child.tag == 0x00080005:
-                    value = self._value(child).decode("latin-1")
-                    own_sets = tuple(term.strip(" \0") for term in value.split("\\"))
+                    terms = self._value(child).decode("latin-1").split("\\")
+                    own_sets = tuple(term.strip(" \0") for term in terms)
             content = [self._element(child, item.syntax, own_sets, dummy=dummy) for child in item.elements]
             written.append((b"".join(content), item.undefined))
         value = encode_items(written, inner, undefined=element.undefined)
@@ -411,7 +413,7 @@ def deidentify_file(
         )
 
     keep_uids = Option.RETAIN_UIDS in profile.options
-    names: dict[str, str] = {"transfer_syntax_uid": raw.transfer_syntax}
+    names: dict[str, Any] = {"transfer_syntax_uid": raw.transfer_syntax}
     for field, tag in (
         ("study_instance_uid", 0x0020000D),
         ("series_instance_uid", 0x0020000E),

@@ -4,7 +4,7 @@ The rule errs on the safe side: an object of a kind that people print names into
 nothing is burned in; what is held waits for a person at the facility.
 """
 
-from pydicom.uid import UID_dictionary
+from pydicom._uid_dict import UID_dictionary
 
 from teleread.dicom.raw import PIXEL_TAGS, RawFile, fragments
 
