@@ -17,6 +17,7 @@ from pynetdicom import AE, _config, dimse_messages, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import ThreadedAssociationServer
 
 from gateway.settings import GatewaySettings
 from gateway.spool import Arrival, PartFile, Spool
@@ -77,7 +78,7 @@ class StorageSCP:
         ae.maximum_associations = settings.maximum_associations
         ae.maximum_pdu_size = 128 * 1024
         ae.add_supported_context(Verification)
-        self._server = ae.start_server(
+        server = ae.start_server(
             (settings.bind_address, settings.port),
             block=False,
             evt_handlers=[
@@ -91,6 +92,7 @@ class StorageSCP:
                 (evt.EVT_CONN_CLOSE, self._on_end),
             ],
         )
+        self._server = cast("ThreadedAssociationServer", server)
         self.port: int = self._server.server_address[1]
 
     def close(self) -> None:
@@ -175,4 +177,4 @@ def _receive_into(spool: Spool) -> None:
     _config.STORE_RECV_CHUNKED_DATASET = True
     _config.UNRESTRICTED_STORAGE_SERVICE = True
     _config.LOG_HANDLER_LEVEL = "none"
-    dimse_messages.NamedTemporaryFile = lambda **_: spool.part()  # type: ignore[attr-defined]
+    dimse_messages.NamedTemporaryFile = lambda **_: spool.part()  # type: ignore[attr-defined,assignment]

@@ -49,7 +49,8 @@ CREATE TABLE IF NOT EXISTS study (
     manifest_due_at INTEGER NOT NULL DEFAULT 0,
     centre_state TEXT NOT NULL DEFAULT '',
     case_number TEXT,
-    uploaded_at INTEGER
+    uploaded_at INTEGER,
+    settled INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS item (
     id INTEGER PRIMARY KEY,

@@ -1,0 +1,233 @@
+"""From `received` to `clean` or `held`: de-identification, and the vault's link before anything may leave.
+
+Files come from outside and may be built to break their reader, so each is read in a child process; when
+that dies the file is held and the gateway lives.
+"""
+
+import json
+import logging
+import multiprocessing
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydicom import dcmread
+
+from gateway.keys import GatewayKeys
+from gateway.spool import Spool, move
+from gateway.vault import LinkDoubt, Vault, VaultStudy
+from teleread.dicom.deid.deidentify import DeidResult, deidentify_file
+from teleread.dicom.deid.profile import FacilityKeys
+from teleread.domain.workflow import Machine
+
+_log = logging.getLogger(__name__)
+
+SECONDS_PER_FILE = 300.0
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """What the manifest says of a study; read from the de-identified file, never from the original.
+
+    Values are those of the attributes of the same names (PS3.6), empty where they are absent or not of
+    their VR's form.
+    """
+
+    sex: str = ""
+    age: str = ""
+    modality: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    study_description: str = ""
+    accession: str = ""
+
+
+_SUMMARY: dict[str, tuple[str, str]] = {
+    "sex": ("PatientSex", r"[A-Z]?"),
+    "age": ("PatientAge", r"([0-9]{3}[DWMY])?"),
+    "modality": ("Modality", r"[A-Z0-9_ ]{0,16}"),
+    "study_date": ("StudyDate", r"([0-9]{8})?"),
+    "study_time": ("StudyTime", r"([0-9]{2,6}(\.[0-9]{1,6})?)?"),
+    "study_description": ("StudyDescription", r"[^\0]{0,64}"),
+    "accession": ("AccessionNumber", r"[A-Z0-9]{0,16}"),
+}
+
+
+def summarise(clean: Path) -> StudySummary:
+    """Return what the manifest says of the study of a de-identified file."""
+    ds = dcmread(clean, stop_before_pixels=True, specific_tags=[tag for tag, _ in _SUMMARY.values()])
+    values: dict[str, str] = {}
+    for name, (keyword, form) in _SUMMARY.items():
+        value = str(ds.get(keyword) or "").strip()
+        values[name] = value if re.fullmatch(form, value) else ""
+    return StudySummary(**values)
+
+
+def clean_file(source: Path, target: Path, keys: FacilityKeys) -> tuple[DeidResult, StudySummary]:
+    """De-identify one file; runs in the child process."""
+    result = deidentify_file(source, target, keys=keys, identity=None)
+    return result, summarise(target) if result.outcome == "clean" else StudySummary()
+
+
+def _end_with_parent() -> None:
+    # A child that outlives a killed gateway would work on files that the next one works on too.
+    threading.Thread(target=_wait_for_the_end_of_the_parent, daemon=True).start()
+
+
+def _wait_for_the_end_of_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+class Deidentifier:
+    """Works through the received items, as many at once as there are processors."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        vault: Vault,
+        keys: GatewayKeys,
+        *,
+        now: Callable[[], datetime],
+        processes: int | None = None,
+    ) -> None:
+        self._spool = spool
+        self._vault = vault
+        self._keys = keys
+        self._now = now
+        self._processes = processes or min(4, os.cpu_count() or 1)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def close(self) -> None:
+        """End the child processes."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def work(self) -> int:
+        """Bring the received items of now to `clean` or `held`, and return how many."""
+        rows = self._spool.connection.execute(
+            "SELECT id, sha256, sop_class_uid FROM item WHERE state = 'received' ORDER BY id LIMIT ?",
+            (_BATCH,),
+        ).fetchall()
+        submitted = [(row, self._submit(row)) for row in rows]
+        broken = [row for row, future in submitted if not self._settle(row, future)]
+        for row in broken:
+            # One of the files broke the pool that all of them shared. Alone, only the guilty one does.
+            self._restart()
+            if not self._settle(row, self._submit(row)):
+                self._restart()
+                self._hold(row["id"], "crashed", "the process that read the file ended", None)
+        return len(rows)
+
+    def _submit(self, row: sqlite3.Row) -> "Future[tuple[DeidResult, StudySummary]]":
+        if self._pool is None:
+            # Spawned, not forked: this process has threads and open databases.
+            self._pool = ProcessPoolExecutor(
+                self._processes,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_end_with_parent,
+            )
+        source, target = self._spool.received_path(row["sha256"]), self._spool.clean_path(row["id"])
+        return self._pool.submit(clean_file, source, target, self._keys.facility)
+
+    def _restart(self) -> None:
+        if self._pool is not None:
+            for process in list((self._pool._processes or {}).values()):
+                process.kill()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def _settle(self, row: sqlite3.Row, future: "Future[tuple[DeidResult, StudySummary]]") -> bool:
+        try:
+            result, summary = future.result(timeout=SECONDS_PER_FILE)
+        except (BrokenProcessPool, TimeoutError):
+            return False
+        if result.outcome != "clean" or result.identity is None:
+            self._hold(row["id"], result.reason, result.detail, result)
+            return True
+        try:
+            self._vault.link(
+                VaultStudy(
+                    pseudonym=result.pseudonym,
+                    centre_study_uid=result.study_instance_uid,
+                    accession_pseudonym=result.accession,
+                    identity=result.identity,
+                )
+            )
+        except LinkDoubt as doubt:
+            self._spool.clean_path(row["id"]).unlink(missing_ok=True)
+            self._hold(row["id"], doubt.code, doubt.message, result)
+            return True
+        with self._spool.writing() as connection:
+            study_id = _study_of(connection, result, summary)
+            move(
+                connection,
+                Machine.SPOOL_ITEM,
+                row["id"],
+                "deidentified",
+                at=self._now(),
+                study_id=study_id,
+                centre_series_uid=result.series_instance_uid,
+                centre_sop_uid=result.sop_instance_uid,
+                sop_class_uid=result.sop_class_uid,
+                clean_sha256=result.sha256,
+                clean_size=result.size,
+            )
+        return True
+
+    def _hold(self, item_id: int, reason: str, detail: str, result: DeidResult | None) -> None:
+        known: dict[str, Any] = {}
+        with self._spool.writing() as connection:
+            if result is not None and result.identity is not None and result.identity.study_instance_uid:
+                known["study_id"] = _study_row(connection, result.identity.study_instance_uid)
+            if result is not None and result.sop_class_uid:
+                known["sop_class_uid"] = result.sop_class_uid
+            move(
+                connection,
+                Machine.SPOOL_ITEM,
+                item_id,
+                "deid_failed",
+                at=self._now(),
+                reason=reason,
+                detail=detail,
+                **known,
+            )
+        _log.warning("item %d is held: %s", item_id, reason)
+
+
+def _study_row(connection: sqlite3.Connection, facility_study_uid: str) -> int:
+    row = connection.execute(
+        "INSERT INTO study (facility_study_uid) VALUES (?)"
+        " ON CONFLICT (facility_study_uid) DO UPDATE SET settled = 0, manifest_due_at = 0"
+        " RETURNING id",
+        (facility_study_uid,),
+    ).fetchone()
+    return int(row["id"])
+
+
+def _study_of(connection: sqlite3.Connection, result: DeidResult, summary: StudySummary) -> int:
+    assert result.identity is not None  # noqa: S101
+    study_id = _study_row(connection, result.identity.study_instance_uid)
+    row = connection.execute("SELECT summary FROM study WHERE id = ?", (study_id,)).fetchone()
+    merged: dict[str, Any] = json.loads(row["summary"])
+    for name in ("sex", "age", "study_date", "study_time", "study_description", "accession"):
+        merged[name] = merged.get(name) or getattr(summary, name)
+    modalities = set(merged.get("modalities", ())) | ({summary.modality} if summary.modality else set())
+    merged["modalities"] = sorted(modalities)
+    connection.execute(
+        "UPDATE study SET centre_study_uid = ?, pseudonym = ?, summary = ? WHERE id = ?",
+        (result.study_instance_uid, result.pseudonym, json.dumps(merged), study_id),
+    )
+    return study_id
