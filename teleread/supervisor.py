@@ -41,16 +41,19 @@ class Child:
     Parameters
     ----------
     name : str
-        Shown to the operator; names the log file.
+        Shown to the operator.
     command : sequence of str
         Program and arguments.
     environment : mapping
         The whole environment of the process.
+    log : Path
+        File that its output is appended to.
     """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
+    log: Path
 
 
 @dataclass
@@ -81,14 +84,11 @@ class Supervisor:
 
     Parameters
     ----------
-    logs : Path
-        Folder for one log file a child, appended to.
     say : callable
         Takes one line for the operator.
     """
 
-    def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
-        self._logs = logs
+    def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._running: dict[str, _Running] = {}
         self._lock = threading.Lock()
@@ -98,9 +98,9 @@ class Supervisor:
 
     def start(self, children: Sequence[Child]) -> None:
         """Add children; they are started by the watching thread."""
-        self._logs.mkdir(parents=True, exist_ok=True)
         with self._lock:
             for child in children:
+                child.log.parent.mkdir(parents=True, exist_ok=True)
                 self._running[child.name] = _Running(child)
         if not self._thread.is_alive():
             self._thread.start()
@@ -115,6 +115,11 @@ class Supervisor:
         """Return the names of all children."""
         with self._lock:
             return list(self._running)
+
+    def log(self, name: str) -> Path:
+        """Return where a child's output goes."""
+        with self._lock:
+            return self._running[name].child.log
 
     def starts(self, name: str) -> int:
         """Return how often a child has been started."""
@@ -162,7 +167,7 @@ class Supervisor:
         running.wait = min(running.wait * 2, LONGEST_WAIT_SECONDS)
 
     def _spawn(self, running: _Running, now: float) -> None:
-        with (self._logs / f"{running.child.name}.log").open("ab") as log:
+        with running.child.log.open("ab") as log:
             running.process = subprocess.Popen(
                 list(running.child.command),
                 env=dict(running.child.environment),

@@ -32,9 +32,11 @@ from pydicom import config as pydicom_config
 from pydicom import dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import Tag
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -164,14 +166,13 @@ def _wrapped(item: Item, folder: Path) -> Path:
     plain.write_bytes(data)
     _meta, offset = split_dataset(plain)
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = item.sop_class_uid
-    meta.MediaStorageSOPInstanceUID = item.sop_instance_uid
-    meta.TransferSyntaxUID = item.transfer_syntax_uid
+    meta.MediaStorageSOPClassUID = UID(item.sop_class_uid)
+    meta.MediaStorageSOPInstanceUID = UID(item.sop_instance_uid)
+    meta.TransferSyntaxUID = UID(item.transfer_syntax_uid)
+    head = DicomBytesIO()
+    write_file_meta_info(head, meta, enforce_standard=True)
     target = folder / "wrapped.dcm"
-    with target.open("wb") as file:
-        file.write(bytes(128) + b"DICM")
-        write_file_meta_info(file, meta, enforce_standard=True)
-        file.write(data[offset:])
+    target.write_bytes(bytes(128) + b"DICM" + head.getvalue() + data[offset:])
     return target
 
 
