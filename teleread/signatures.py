@@ -32,7 +32,8 @@ from teleread.errors import InvalidInput
 _DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 
 # pyHanko's coverage and modification levels in plain words.
-_COVERAGE = {
+_COVERAGE: dict[SignatureCoverageLevel | None, str] = {
+    None: "unclear",
     SignatureCoverageLevel.ENTIRE_FILE: "whole_file",
     SignatureCoverageLevel.ENTIRE_REVISION: "revision",
     SignatureCoverageLevel.CONTIGUOUS_BLOCK_FROM_START: "part",
@@ -251,7 +252,7 @@ def signer_from_pem(
     return SimpleSigner(
         signing_cert=read_certificates(certificate_pem)[0],
         signing_key=keys.PrivateKeyInfo.load(pkcs8),
-        cert_registry=SimpleCertificateStore.from_certs(read_certificates(chain_pem)),
+        cert_registry=SimpleCertificateStore.from_certs(read_certificates(chain_pem)),  # type: ignore[no-untyped-call]
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from weasyprint.urls import URLFetcher
 
 
-class OnlyOurs(URLFetcher):
+class OnlyOurs(URLFetcher):  # type: ignore[misc]
     """A fetcher that refuses every address but `file:` ones below one folder.
 
     Parameters

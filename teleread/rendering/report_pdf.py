@@ -312,14 +312,15 @@ def _identity_fields(
 ) -> list[pikepdf.Object]:
     """One text field a page and item, each with a name of its own.
 
-    Sibling fields of one name, or one parent with a kid a page, break the reader's signature when they are filled.
+    Sibling fields of one name, one parent with a kid a page, or a reference from the tag tree (OBJR): with any of these,
+    pyHanko finds later filling unexplained and the reader's signature invalid. So the fields stand outside the tags;
+    each has its label as alternate name (TU).
     """
     w = words(content.language)
     face = _setter().faces[0]
     fields = []
     for number, (page, anchors) in enumerate(zip(pdf.pages, places, strict=True), start=1):
         prefix = "first" if number == 1 else "next"
-        elements = []
         for name in IDENTITY_FIELDS:
             left, bottom, right, top = anchors[f"{prefix}-{name}"]
             width, height = right - left, top - bottom
@@ -343,9 +344,7 @@ def _identity_fields(
                 F=_PRINT,
                 AP=Dictionary(N=pdf.make_indirect(appearance)),
             )
-            elements.append(_form_element(pdf, page, field, w[name]))
             fields.append(field)
-        _insert_elements(pdf, page, elements)
     return fields
 
 
@@ -410,34 +409,7 @@ def _signature_fields(
             )
         ),
     )
-    elements = [
-        _form_element(pdf, page, reader, w["signature_reader"]),
-        _form_element(pdf, page, facility, w["signature_facility"]),
-    ]
-    pdf.Root.StructTreeRoot.K[0].K.extend(elements)
     return [reader, facility]
-
-
-def _form_element(pdf: pikepdf.Pdf, page: pikepdf.Page, widget: pikepdf.Object, label: str) -> pikepdf.Object:
-    """The tag of a form field (ISO 32000-1, 14.8.4.5), entered in the parent tree."""
-    tree = pdf.Root.StructTreeRoot
-    element = pdf.make_indirect(
-        Dictionary(
-            Type=Name.StructElem,
-            S=Name.Form,
-            P=tree.K[0],
-            Pg=page.obj,
-            Alt=String(label),
-            K=Array([Dictionary(Type=Name.OBJR, Obj=widget, Pg=page.obj)]),
-        )
-    )
-    numbers = tree.ParentTree.Nums
-    key = int(numbers[len(numbers) - 2]) + 1
-    numbers.append(key)
-    numbers.append(element)
-    widget.StructParent = key
-    tree.ParentTreeNextKey = key + 1
-    return element
 
 
 def _top_element(element: pikepdf.Object, document: pikepdf.Object) -> tuple[pikepdf.Object, bool]:
@@ -456,7 +428,9 @@ def _attach_margin_tags(pdf: pikepdf.Pdf) -> None:
     attached = {element.objgen for element in document.K}
     numbers = tree.ParentTree.Nums
     for position in range(len(pdf.pages)):
-        head, foot, seen = [], [], set()
+        head: list[pikepdf.Object] = []
+        foot: list[pikepdf.Object] = []
+        seen = set()
         for leaf in numbers[2 * position + 1]:
             top, section = _top_element(leaf, document)
             if top.objgen not in attached and top.objgen not in seen:
