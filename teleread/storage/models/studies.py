@@ -91,6 +91,7 @@ class Instance(Base):
     transfer_syntax_uid: Mapped[str]
     sha256: Mapped[str]
     size: Mapped[int] = mapped_column(BigInteger)
+    has_pixels: Mapped[bool] = mapped_column(default=True)
     instance_number: Mapped[int | None]
     rows: Mapped[int | None]
     columns: Mapped[int | None]

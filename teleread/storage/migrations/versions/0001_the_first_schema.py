@@ -304,6 +304,7 @@ def upgrade() -> None:
         sa.Column("transfer_syntax_uid", sa.String(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("has_pixels", sa.Boolean(), nullable=False),
         sa.Column("instance_number", sa.Integer(), nullable=True),
         sa.Column("rows", sa.Integer(), nullable=True),
         sa.Column("columns", sa.Integer(), nullable=True),
