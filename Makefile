@@ -58,4 +58,4 @@ lock: setup
 		--quiet --output-file requirements.lock
 
 docs: setup
-	@$(BIN)/python -m tests.contracts.generated_docs --write
+	@$(BIN)/python -m tests.contracts.generated_docs
