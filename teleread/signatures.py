@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from asn1crypto import keys, pem
 from asn1crypto import x509 as asn1_x509
+from asn1crypto.cms import ContentInfo
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,7 +21,7 @@ from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel
 from pyhanko.sign.signers import SimpleSigner
-from pyhanko.sign.validation import async_validate_pdf_signature
+from pyhanko.sign.validation import EmbeddedPdfSignature, async_validate_pdf_signature
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
@@ -277,6 +278,20 @@ def check_signatures(pdf: bytes, trust_pem: bytes) -> list[SignatureVerdict]:
         raise InvalidInput("pdf", f"signatures cannot be read ({type(error).__name__})") from error
 
 
+def _gap_is_canonical(pdf: bytes, signature: EmbeddedPdfSignature) -> bool:
+    """The bytes that no signature covers hold the signature itself, and nothing besides it.
+
+    Inside `/Contents` a reader accepts other ways to write the same value: upper case, other padding. A byte that was
+    changed there would go unseen, so only the one form that pyHanko writes is accepted.
+    """
+    start, length, resume, _ = (int(number) for number in signature.byte_range)
+    content = signature.pkcs7_content
+    used = len(ContentInfo.load(content).dump())
+    return pdf[start + length : resume] == b"<" + content.hex().encode("ascii") + b">" and not any(
+        content[used:]
+    )
+
+
 async def _verdicts(pdf: bytes, trust_pem: bytes) -> list[SignatureVerdict]:
     reader = PdfFileReader(io.BytesIO(pdf))
     verdicts = []
@@ -289,7 +304,7 @@ async def _verdicts(pdf: bytes, trust_pem: bytes) -> list[SignatureVerdict]:
                 field=signature.field_name,
                 signer=str(status.signing_cert.subject.native.get("common_name", "")),
                 signed_at=signature.self_reported_timestamp,
-                valid=bool(status.bottom_line),
+                valid=bool(status.bottom_line) and _gap_is_canonical(pdf, signature),
                 intact=bool(status.intact and status.valid),
                 trusted=bool(status.trusted),
                 coverage=_COVERAGE[status.coverage],
