@@ -25,7 +25,7 @@ from teleread.up import Centre, centre, children, free_port, prepare, wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-FACILITY_CODE = "SHIKEN"
+FACILITY_CODE = "shiken"
 FACILITY_NAME = "試験総合病院"
 GATEWAY_AE = "TELEREAD"
 PACS_AE = "SHIKENPACS"
