@@ -1,6 +1,7 @@
 """Is a study complete? The manifest against what arrived."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 
@@ -12,8 +13,9 @@ class Verdict:
     ----------
     is_met : bool
     reason : str
-        ``met``, ``no_manifest``, ``manifest_open``, ``missing`` or ``nothing_readable`` (the facility holds every
-        instance back: there is nothing to read until a person decides).
+        ``met``, ``no_manifest``, ``manifest_open``, ``missing``, ``unlisted`` (something came that the manifest does
+        not know yet: a newer one is on its way) or ``nothing_readable`` (the facility holds every instance back:
+        there is nothing to read until a person decides).
     missing : tuple of (SOP Instance UID, SHA-256)
         What the manifest lists and the centre does not have.
     """
@@ -24,7 +26,7 @@ class Verdict:
 
 
 def judge(
-    listed: Iterable[tuple[str, str]] | None, *, is_closed: bool, stored: Mapping[str, Set[str]]
+    listed: Iterable[tuple[str, str]] | None, *, is_closed: bool, stored: Mapping[str, AbstractSet[str]]
 ) -> Verdict:
     """Compare a manifest with what is stored.
 
@@ -46,6 +48,8 @@ def judge(
         return Verdict(is_met=False, reason="missing", missing=missing)
     if not is_closed:
         return Verdict(is_met=False, reason="manifest_open")
+    if not stored.keys() <= {uid for uid, _ in wanted}:
+        return Verdict(is_met=False, reason="unlisted")
     if not wanted:
         return Verdict(is_met=False, reason="nothing_readable")
     return Verdict(is_met=True, reason="met")
