@@ -11,7 +11,7 @@ from typing import Any
 
 from teleread import __version__
 from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of
-from teleread.dicom.deid.pixels import pixels_cut_off, reason_to_hold
+from teleread.dicom.deid.pixels import pixels_missing, reason_to_hold
 from teleread.dicom.deid.profile import (
     CODE_MEANINGS,
     READING_PROFILE,
@@ -53,6 +53,7 @@ HELD_REASONS: dict[str, dict[str, str]] = {
     "not_dicom": {"ja": "DICOMではありません", "en": "It is not DICOM."},
     "truncated": {"ja": "途中で切れています", "en": "It is cut off."},
     "unreadable": {"ja": "構造が壊れていて読めません", "en": "Its structure is broken and cannot be read."},
+    "no_pixel_data": {"ja": "画像なのに画素がありません", "en": "It is an image without pixel data."},
     "too_deep": {"ja": "入れ子が深すぎます", "en": "Its sequences are nested too deeply."},
     "too_large": {"ja": "展開後の大きさが上限を超えます", "en": "It inflates beyond the limit."},
     "no_patient_id": {"ja": "患者IDがありません", "en": "It has no patient ID."},
@@ -207,7 +208,11 @@ class _Rewriter:
         text = is_text(element)
         if action is Action.REPLACE_DUMMY or (dummy and action is None and text):
             return _DUMMY_VALUES.get(vr, _DUMMY_TEXT)
-        return self._cleaned(value, sets, code=vr == "CS") if text else value
+        if not text or not value:
+            return value
+        # Who works at the facility may be kept by option; the patient never.
+        found = self.tokens.in_text(decode(value, sets), own_only=action is Action.KEEP)
+        return self._cleaned(value, sets, code=vr == "CS") if found else value
 
     def _value(self, element: Element) -> bytes:
         return self.raw.data[element.value_at : element.value_end]
@@ -243,12 +248,12 @@ class _Rewriter:
         return b"\\".join(new)
 
     def _cleaned(self, value: bytes, sets: tuple[str, ...], *, code: bool) -> bytes:
-        """Return the value itself when it names nobody; else what is left of it, or nothing when in doubt."""
-        if not value or not self.tokens.in_text(decode(value, sets)):
-            return value
-        if value.isascii() and b"\x1b" not in value and not code:
-            return self.tokens.without(value.decode("ascii").strip()).encode("ascii")
-        if sets and codec_of(sets[0]) == "utf-8" and not code:
+        """Return what is left of a value that names somebody; nothing when in doubt, never text encoded anew."""
+        if code:
+            return b""
+        if value.isascii() and b"\x1b" not in value:
+            return self.tokens.without(value.decode("ascii").strip(" \0")).encode("ascii")
+        if sets and codec_of(sets[0]) == "utf-8":
             return self.tokens.without(decode(value, sets).strip()).encode("utf-8")
         return b""
 
@@ -429,9 +434,7 @@ def deidentify_file(
         names["accession"] = accession_pseudonym(
             own.issuer_of_accession_number, own.accession_number, keys.pseudonym_key
         )
-    reason = (
-        _missing(raw, own, identity) or reason_to_hold(raw) or ("truncated" if pixels_cut_off(raw) else None)
-    )
+    reason = _missing(raw, own, identity) or reason_to_hold(raw) or pixels_missing(raw)
     if reason is not None:
         return held(reason)
 

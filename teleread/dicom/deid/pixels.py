@@ -51,6 +51,8 @@ _STORAGE = frozenset(
     and uid != _DIRECTORY
 )
 
+_IMAGES = frozenset(uid for uid in _STORAGE if "Image Storage" in UID_dictionary[uid][0])
+
 
 def _of_root(uid: str, *roots: str) -> bool:
     return any(uid == root or uid.startswith(root.rstrip(".") + ".") for root in roots)
@@ -117,8 +119,17 @@ def expected_pixel_bytes(raw: RawFile) -> int:
     return (bits * share // whole + 7) // 8
 
 
-def pixels_cut_off(raw: RawFile) -> bool:
-    """Whether pixel data holds less than the header says."""
+def pixels_missing(raw: RawFile) -> str | None:
+    """Return ``no_pixel_data`` for an image without any, ``truncated`` for less than the header says, or None."""
+    if any(raw.find(tag) is not None for tag in PIXEL_TAGS):
+        return "truncated" if _cut_off(raw) else None
+    # A file cut between two elements looks whole; an image that ends with the description of its pixels gives itself
+    # away. Images without pixels that go on behind it are sent out on purpose (and are seen in the wild).
+    ends_there = bool(raw.elements) and raw.elements[-1].tag >> 16 == 0x0028
+    return "no_pixel_data" if ends_there and raw.text(0x00080016) in _IMAGES else None
+
+
+def _cut_off(raw: RawFile) -> bool:
     for tag in PIXEL_TAGS:
         element = raw.find(tag)
         if element is None:

@@ -134,8 +134,10 @@ def _name_tokens(name: str) -> set[str]:
                 for whole in (family + given, given + family)
                 if len(whole) >= 3 and whole not in _NOBODY
             }
-            if not _is_latin(family + given):
-                tokens |= {f"{family} {given}", f"{given} {family}"}
+            for first, second in ((family, given), (given, family)):
+                tokens |= {
+                    f"{first}{mark}{second}" for mark in (" ", "^", ",", ", ") if len(first + second) >= 3
+                }
     return tokens
 
 
