@@ -154,6 +154,12 @@ class Deidentifier:
             result, summary = future.result(timeout=SECONDS_PER_FILE)
         except (BrokenProcessPool, TimeoutError):
             return False
+        except OSError:
+            # The disk, not the file: the item stays `received` and the loop comes back to it.
+            raise
+        except Exception as problem:  # noqa: BLE001 - one broken file must not stop the ones behind it
+            self._hold(row["id"], "crashed", type(problem).__name__, None)
+            return True
         if result.outcome != "clean" or result.identity is None:
             self._hold(row["id"], result.reason, result.detail, result)
             return True

@@ -1,5 +1,6 @@
 """Why the gateway holds something back, in the words of the facility's people."""
 
+from gateway.reidentify import DOUBTS
 from teleread.dicom.deid.deidentify import HELD_REASONS
 
 # Reasons that only the gateway can have, beside those of de-identification.
@@ -36,3 +37,10 @@ REASONS: dict[str, dict[str, str]] = HELD_REASONS | GATEWAY_REASONS
 def text_of(reason: str, language: str) -> str:
     """Return the sentence of a reason in `ja` or `en`; the code itself where the table has none."""
     return REASONS.get(reason, {}).get(language, reason)
+
+
+def doubt_text(reason: str, language: str) -> str:
+    """Return the sentence of a reason to hold a report in `ja` or `en`."""
+    if reason in DOUBTS:
+        return DOUBTS[reason][0 if language == "ja" else 1]
+    return text_of(reason, language)

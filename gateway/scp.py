@@ -7,6 +7,7 @@ file as it arrives; the answer 0x0000 is given when `Spool.accept()` has returne
 import json
 import logging
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700  # PS3.4 Table B.2-1, Refused: Out of Resources
+PROCESSING_FAILURE = 0x0110  # PS3.7 Section C.5.7
 
 # PS3.8 Table 9-21: result 1 (rejected permanent), source 1 (service user), and the reason.
 REJECTIONS: dict[str, tuple[int, int, int]] = {
@@ -148,6 +150,9 @@ class StorageSCP:
         except OutOfSpace:
             _log.error("C-STORE refused with 0xA700: the disk is full")
             return OUT_OF_RESOURCES
+        except (OSError, sqlite3.Error) as problem:
+            _log.error("C-STORE answered with 0x0110: %s", type(problem).__name__)
+            return PROCESSING_FAILURE
         return SUCCESS
 
 

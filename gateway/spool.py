@@ -20,9 +20,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
-
 from gateway.durable import connect, space_errors, sync_folder, transaction
 from gateway.layout import Layout
 from teleread.domain.workflow import START, Machine, Who, next_state
@@ -290,6 +287,10 @@ class Spool:
         """Return where the de-identified file of an item is."""
         return self.layout.clean / f"{item_id}.dcm"
 
+    def report_paths(self, package: int) -> tuple[Path, Path]:
+        """Return where the named PDF and the DICOM object of a package are."""
+        return self.layout.outgoing / f"{package}.pdf", self.layout.outgoing / f"{package}.dcm"
+
     def accept(self, part: PartFile, arrival: Arrival, *, at: datetime) -> int:
         """Take an instance over; when this returns, it is durable and counted.
 
@@ -405,6 +406,10 @@ def _count_in(
 
 def arrival_of(path: Path) -> Arrival:
     """Return what the file meta information (PS3.10 Section 7.1) says of a file; empty where it is silent."""
+    # Here, not above: the commands that only read the database start without pydicom.
+    from pydicom.errors import InvalidDicomError
+    from pydicom.filereader import read_file_meta_info
+
     try:
         meta = read_file_meta_info(path)
         return Arrival(

@@ -1,0 +1,183 @@
+"""`teleread-gateway`: enrol a box, run it, and look at what it does."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.layout import Layout
+from gateway.settings import GatewaySettings, KnownSender, PACSTarget
+from gateway.spool import Spool
+from teleread import __version__, clock
+from teleread.errors import TelereadError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    parsed = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = parsed.command
+    try:
+        command(parsed)
+    except TelereadError as problem:
+        print(f"teleread-gateway: {problem.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="teleread-gateway", description="The box at the facility.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--data", type=Path, required=True, help="the gateway's folder")
+        sub.set_defaults(command=command)
+        return sub
+
+    enrol = add("enrol", _enrol, "Enrol this box at the centre with a one-time code.")
+    enrol.add_argument("url", help="address of the centre, https://…")
+    enrol.add_argument("code", help="the one-time code that the centre printed")
+    enrol.add_argument("--ae-title", default="TELEREAD", help="the gateway's AE title")
+    enrol.add_argument("--port", type=int, default=11112, help="port of the DICOM listener")
+    enrol.add_argument(
+        "--known", action="append", default=[], metavar="TITLE@ADDRESS", help="an AE that may send"
+    )
+    enrol.add_argument(
+        "--pacs", action="append", default=[], metavar="TITLE@HOST:PORT", help="an AE for reports"
+    )
+    enrol.add_argument("--deliver-folder", type=Path, help="folder for reports as PDF")
+    enrol.add_argument("--quiet-seconds", type=float, help="quiet time after which a study is complete")
+
+    add("run", _run, "Run the gateway until SIGTERM.")
+    for name, command in (("receive", _receive), ("work", _work)):
+        sub = add(name, command, f"The part of `run` that does the `{name}` role.")
+        sub.add_argument("--supervised", action="store_true", help="end when standard input ends")
+
+    status = add("status", _status, "Show every study's state.")
+    status.add_argument("--json", action="store_true")
+    held = add("held", _held, "Show what is held back, and why.")
+    held.add_argument("--json", action="store_true")
+    held.add_argument("--language", choices=("ja", "en"), default="ja")
+
+    importing = add("import", _import, "Take files from a disk or a folder.")
+    importing.add_argument("path", type=Path)
+
+    vault = add("vault", _vault, "Back the vault up, or add what a backup has.")
+    vault.add_argument("action", choices=("backup", "restore"))
+    vault.add_argument("file", type=Path)
+    return parser
+
+
+def _enrol(parsed: argparse.Namespace) -> None:
+    from gateway.enrol import Choices, enrol
+
+    choices = Choices(
+        ae_title=parsed.ae_title,
+        port=parsed.port,
+        known_senders=tuple(KnownSender.parse(text) for text in parsed.known),
+        pacs=tuple(PACSTarget.parse(text) for text in parsed.pacs),
+        deliver_folder=parsed.deliver_folder,
+        quiet_seconds=parsed.quiet_seconds,
+    )
+    settings = enrol(parsed.url, parsed.code, parsed.data, choices, at=clock.now())
+    print(f"enrolled as {settings.gateway_name} of {settings.facility_code}")
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    from gateway import daemon, supervise
+
+    settings = GatewaySettings.from_file(parsed.data)
+    layout = Layout(settings.data)
+    daemon.set_up_logging(layout, "run")
+    stop = daemon.stopped_by_signals(supervised=False)
+    with daemon.alone(layout, "run", stop):
+        supervise.run(settings.data, stop)
+
+
+def _receive(parsed: argparse.Namespace) -> None:
+    from gateway import daemon
+
+    _child(parsed, "receive", daemon.receive)
+
+
+def _work(parsed: argparse.Namespace) -> None:
+    from gateway import daemon
+
+    _child(parsed, "work", daemon.work)
+
+
+def _child(parsed: argparse.Namespace, role: str, job: Callable[[GatewaySettings, Any], None]) -> None:
+    from gateway import daemon
+
+    settings = GatewaySettings.from_file(parsed.data)
+    daemon.set_up_logging(Layout(settings.data), role)
+    job(settings, daemon.stopped_by_signals(supervised=parsed.supervised))
+
+
+def _open_spool(parsed: argparse.Namespace) -> Spool:
+    settings = GatewaySettings.from_file(parsed.data)
+    return Spool(Layout(settings.data), minimum_free_bytes=settings.minimum_free_bytes)
+
+
+def _status(parsed: argparse.Namespace) -> None:
+    from gateway.status import status_of
+
+    spool = _open_spool(parsed)
+    status = status_of(spool)
+    spool.close()
+    if parsed.json:
+        print(json.dumps(status))
+        return
+    for entry in status["studies"]:
+        held = sum(entry["held"].values())
+        reports = ", ".join(f"v{one['version']} {one['state']}" for one in entry["deliveries"]) or "no report"
+        print(
+            f"{entry['case_number'] or '--------'}  {entry['centre_study_uid'] or '(study not known)'}  "
+            f"{entry['received']} received, {entry['stored']} stored, {entry['pending']} pending, "
+            f"{held} held; {reports}"
+        )
+
+
+def _held(parsed: argparse.Namespace) -> None:
+    from gateway.status import held_of
+
+    spool = _open_spool(parsed)
+    rows = held_of(spool, parsed.language)
+    spool.close()
+    if parsed.json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    for row in rows:
+        print(f"{row['kind']} {row['number']}  {row['received_at']}  {row['reason']}: {row['text']}")
+
+
+def _import(parsed: argparse.Namespace) -> None:
+    from gateway.importing import import_files
+
+    spool = _open_spool(parsed)
+    taken = import_files(parsed.path, spool, now=clock.now)
+    spool.close()
+    print(f"{taken} files taken")
+
+
+def _vault(parsed: argparse.Namespace) -> None:
+    from gateway.keys import GatewayKeys
+    from gateway.vault import Vault
+
+    layout = Layout(GatewaySettings.from_file(parsed.data).data)
+    vault = Vault(layout.vault_database, GatewayKeys.load(layout).vault)
+    try:
+        if parsed.action == "backup":
+            vault.backup(parsed.file)
+            print(f"{vault.counts()[1]} studies backed up; keep {layout.keys} apart and safe")
+        else:
+            print(f"{vault.restore(parsed.file)} studies came back")
+    finally:
+        vault.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
