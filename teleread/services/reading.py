@@ -21,6 +21,7 @@ from teleread.storage.models.accounts import User
 from teleread.storage.models.readings import Reading
 from teleread.storage.models.reports import Report, ReportVersion
 from teleread.storage.models.studies import Instance, Series
+from teleread.storage.queries import case_images as images
 from teleread.storage.queries import worklist as queries
 
 _SYSTEM = frozenset({Who.SYSTEM})
@@ -38,10 +39,11 @@ class WorklistRow:
     report_status: str | None
     delivery_state: str | None
     display_status: str
-    facility: str
+    facility_name: str
     facility_code: str
-    modality: str
+    modalities: tuple[str, ...]
     images: int
+    expected: int | None
     held: int
     priority: str
     kind: str
@@ -50,6 +52,7 @@ class WorklistRow:
     study_date: str
     study_time: str
     study_description: str
+    clinical_question: str
     assignee: str | None
     assignee_name: str
     is_mine: bool
@@ -101,6 +104,7 @@ class CaseView:
     versions: tuple[VersionView, ...]
     study_revision: int
     seen_revision: int
+    is_signed: bool
     may_claim: bool
     may_write: bool
     may_sign: bool
@@ -329,10 +333,11 @@ def _row(found: queries.CaseRow, actor: Actor, at: datetime) -> WorklistRow:
             delivery.state if delivery else None,
             version=version.version if version else 1,
         ),
-        facility=facility.name,
+        facility_name=facility.name,
         facility_code=facility.code,
-        modality="\\".join(study.modalities),
+        modalities=tuple(study.modalities),
         images=images,
+        expected=len(study.manifest["instances"]) if study.manifest else None,
         held=sum(item["count"] for item in _held(study.manifest)),
         priority=order.priority,
         kind=reading.kind,
@@ -341,6 +346,7 @@ def _row(found: queries.CaseRow, actor: Actor, at: datetime) -> WorklistRow:
         study_date=study.study_date,
         study_time=study.study_time,
         study_description=study.study_description,
+        clinical_question=order.clinical_question,
         assignee=assignee.username if assignee else None,
         assignee_name=assignee.display_name if assignee else "",
         is_mine=assignee is not None and assignee.id == actor.user_id,
@@ -376,6 +382,7 @@ def case_view(session: Session, case_number: str, *, actor: Actor, at: datetime)
         versions=_versions(session, reading),
         study_revision=reading.study.revision,
         seen_revision=reading.seen_revision,
+        is_signed=row.signed_at is not None,
         may_claim=allows(actor, Action.CLAIM)
         and (reading.state == "unassigned" or (reading.state == "assigned" and row.is_mine)),
         may_write=may_write,
@@ -405,6 +412,35 @@ def _series(session: Session, study_id: int) -> tuple[SeriesView, ...]:
         )
         for series, images, with_pixels in rows
     )
+
+
+def case_instances(session: Session, case_number: str, *, actor: Actor) -> list[Instance]:
+    """Return the current instances of a case in the order of their series and numbers."""
+    require(actor, Action.SEE_IMAGES)
+    reading = reading_of(session, case_number, actor=actor)
+    return images.instances_of(session, reading.study_id)
+
+
+def case_instance(session: Session, case_number: str, sop_instance_uid: str, *, actor: Actor) -> Instance:
+    """Return one current instance of a case, or raise NotFound."""
+    require(actor, Action.SEE_IMAGES)
+    reading = reading_of(session, case_number, actor=actor)
+    return images.instance_of(session, reading.study_id, sop_instance_uid)
+
+
+@dataclass(frozen=True)
+class ReaderView:
+    """A reader whom a case can be given to."""
+
+    username: str
+    display_name: str
+
+
+def readers(session: Session, *, actor: Actor) -> list[ReaderView]:
+    """Return everybody who reads, by name."""
+    require(actor, Action.ASSIGN)
+    found = session.scalars(select(User).where(User.is_active).order_by(User.display_name))
+    return [ReaderView(user.username, user.display_name) for user in found if Role.READER in user.roles]
 
 
 def _versions(session: Session, reading: Reading) -> tuple[VersionView, ...]:
