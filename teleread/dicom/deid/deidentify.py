@@ -152,6 +152,8 @@ _DUMMY_VALUES = {
     "OV": bytes(8), "SV": bytes(8), "UV": bytes(8),
 }  # fmt: skip
 _DUMMY_TEXT = b"REMOVED"
+#: Stands for one of several codes that a patient happens to be called by: Image Type must not lose a value.
+_OTHER_CODE = b"OTHER"
 
 
 class _Rewriter:
@@ -211,8 +213,19 @@ class _Rewriter:
         if not text or not value:
             return value
         # Who works at the facility may be kept by option; the patient never.
-        found = self.tokens.in_text(decode(value, sets), own_only=action is Action.KEEP)
-        return self._cleaned(value, sets, code=vr == "CS") if found else value
+        own_only = action is Action.KEEP
+        if vr == "CS":
+            return self._cleaned_codes(value, own_only=own_only)
+        found = self.tokens.in_text(decode(value, sets), own_only=own_only)
+        return self._cleaned(value, sets) if found else value
+
+    def _cleaned_codes(self, value: bytes, *, own_only: bool) -> bytes:
+        parts = value.split(b"\\")
+        kept = [
+            _OTHER_CODE if self.tokens.in_text(part.decode("latin-1"), own_only=own_only) else part
+            for part in parts
+        ]
+        return value if kept == parts else b"\\".join(kept)
 
     def _value(self, element: Element) -> bytes:
         return self.raw.data[element.value_at : element.value_end]
@@ -247,10 +260,8 @@ class _Rewriter:
             new.append(_new_uid(uid.decode("latin-1"), self.keys.uid_key).encode())
         return b"\\".join(new)
 
-    def _cleaned(self, value: bytes, sets: tuple[str, ...], *, code: bool) -> bytes:
+    def _cleaned(self, value: bytes, sets: tuple[str, ...]) -> bytes:
         """Return what is left of a value that names somebody; nothing when in doubt, never text encoded anew."""
-        if code:
-            return b""
         if value.isascii() and b"\x1b" not in value:
             return self.tokens.without(value.decode("ascii").strip(" \0")).encode("ascii")
         if sets and codec_of(sets[0]) == "utf-8":

@@ -97,8 +97,11 @@ _CHOICES = {
     "X/Z/U*": Action.REPLACE_UID,
 }
 
-#: Sequences with "X/D": all are type 3 in the IODs that have them, and a dummy person is worse than none.
-_SEQUENCE_CHOICES = _CHOICES | {"X/D": Action.REMOVE}
+#: Of sequences: those with a choice to remove are type 3, or 1C for what is removed with them, where they occur; an
+#: empty one would break the IOD (PS3.3 C.7.2.1, 10.1), and a dummy person is worse than none.
+_SEQUENCE_CHOICES = _CHOICES | {"X/D": Action.REMOVE, "X/Z": Action.REMOVE, "X/Z/D": Action.REMOVE}
+#: Acquisition Context Sequence is type 2 (PS3.3 C.7.6.14).
+_TYPE_2_SEQUENCES = frozenset({0x00400555})
 
 _PRIVATE_ROW = "private"
 _BY_KEY = {key: (name, basic, options) for key, name, basic, options in ROWS}
@@ -165,7 +168,7 @@ def action_for(tag: int, profile: Profile = READING_PROFILE) -> Action | None:
             return Action.REPLACE_UID
         return Action.EMPTY if vr == "PN" else None
     said = table_action(key, profile)
-    choices = _SEQUENCE_CHOICES if vr == "SQ" else _CHOICES
+    choices = _SEQUENCE_CHOICES if vr == "SQ" and tag not in _TYPE_2_SEQUENCES else _CHOICES
     return choices.get(said) or Action(said)
 
 
