@@ -38,7 +38,7 @@ _JAPAN = timezone(timedelta(hours=9), "JST")
 _INK = "0.082 0.098 0.106 rg"  # #15191B
 _QUIET = "0.31 0.345 0.36 rg"
 _LEADING = 1.18
-_SMALLEST = 4.0
+_SMALLEST = 3.0
 # "Mr/Ms", as a Japanese report writes it after a name; set a little smaller than the name.
 _HONORIFIC = "　様"
 _GETA = "〓"

@@ -7,6 +7,8 @@ commitment" (nonRepudiation), which pyHanko and PAdES demand.
 
 import asyncio
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +16,7 @@ from asn1crypto import keys, pem
 from asn1crypto import x509 as asn1_x509
 from asn1crypto.cms import ContentInfo
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -25,6 +28,7 @@ from pyhanko.sign.validation import EmbeddedPdfSignature, async_validate_pdf_sig
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
+from pyhanko_certvalidator.errors import ValidationError
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from teleread.errors import InvalidInput
@@ -47,6 +51,23 @@ _LATER_CHANGES = {
     ModificationLevel.ANNOTATIONS: "annotations",
     ModificationLevel.OTHER: "other",
 }
+
+# What pyHanko and the libraries below it raise on a file or a signature that somebody has changed.
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    PdfError,
+    RecursionError,
+    SignatureValidationError,
+    TypeError,
+    UnsupportedAlgorithm,
+    ValidationError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -274,7 +295,7 @@ def check_signatures(pdf: bytes, trust_pem: bytes) -> list[SignatureVerdict]:
     """
     try:
         return asyncio.run(_verdicts(pdf, trust_pem))
-    except (PdfError, SignatureValidationError, ValueError, KeyError, TypeError, IndexError) as error:
+    except _UNREADABLE as error:
         raise InvalidInput("pdf", f"signatures cannot be read ({type(error).__name__})") from error
 
 
@@ -287,7 +308,7 @@ def _gap_is_canonical(pdf: bytes, signature: EmbeddedPdfSignature) -> bool:
     start, length, resume, _ = (int(number) for number in signature.byte_range)
     content = signature.pkcs7_content
     used = len(ContentInfo.load(content).dump())
-    return pdf[start + length : resume] == b"<" + content.hex().encode("ascii") + b">" and not any(
+    return pdf[start + length : resume] == b"<" + content.hex().upper().encode("ascii") + b">" and not any(
         content[used:]
     )
 

@@ -281,6 +281,8 @@ def _finish(
     root = pdf.Root
     if Name.Dests in root.get(Name.Names, {}):
         del root.Names[Name.Dests]
+    # WeasyPrint 70 names the one attachment twice.
+    root.AF = Array([root.AF[0]])
     _attach_margin_tags(pdf)
     fields = _identity_fields(pdf, content, places)
     fields += _signature_fields(pdf, content, places, [str(field.T) for field in fields])
@@ -370,7 +372,7 @@ def _signature_fields(
     """
     w = words(content.language)
     page = pdf.pages[-1]
-    empty = pikepdf.Stream(pdf, b"")
+    empty = pikepdf.Stream(pdf, b"\n")
     empty.stream_dict = Dictionary(
         Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 0, 0]), Resources=Dictionary()
     )
@@ -385,7 +387,7 @@ def _signature_fields(
         AP=Dictionary(N=pdf.make_indirect(empty)),
     )
     left, bottom, right, top = places[-1]["seal"]
-    blank = pikepdf.Stream(pdf, b"")
+    blank = pikepdf.Stream(pdf, b"\n")
     blank.stream_dict = Dictionary(
         Type=Name.XObject,
         Subtype=Name.Form,
