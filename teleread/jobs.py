@@ -35,6 +35,6 @@ class JobPolicy:
 
 
 JOBS: dict[JobName, JobPolicy] = {
-    JobName.RENDER_REPORT: JobPolicy("reports", 120, (1, 2, 5, 15, 60), 10),
-    JobName.SIGN_REPORT: JobPolicy("reports", 120, (1, 2, 5, 15, 60), 10),
+    JobName.RENDER_REPORT: JobPolicy("reports", 120, (1, 2, 5, 15, 60), 5),
+    JobName.SIGN_REPORT: JobPolicy("reports", 120, (1, 2, 5, 15, 60), 5),
 }

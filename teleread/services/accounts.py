@@ -345,6 +345,11 @@ def end_session(session: Session, token: str, *, at: datetime) -> None:
         audit.record(session, actor=actor_of(found.user, found.from_where), at=at, act="sign_out")
 
 
+def purge_sessions(session: Session, *, at: datetime) -> None:
+    """Remove sessions that ended or expired a day ago; the audit log keeps that they were."""
+    session.execute(delete(UserSession).where(UserSession.created_at <= at - ABSOLUTE - timedelta(days=1)))
+
+
 def create_token(
     session: Session,
     *,

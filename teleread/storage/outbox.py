@@ -57,11 +57,23 @@ def mark_done(session: Session, row_id: int, *, at: datetime) -> None:
     )
 
 
-def mark_failed(session: Session, row_id: int, code: str, *, at: datetime) -> None:
-    """Note a failed try and when the next one is due. The row stays undone, however often this happens."""
-    row = session.get_one(OutboxRow, row_id, with_for_update=True)
+def mark_started(session: Session, row_id: int, *, at: datetime) -> int | None:
+    """Note a try and return the id of its subject; None if the work is done already.
+
+    When the next try is due is written down before this one begins: a job that kills its worker comes back with
+    growing pauses too, not only one that raises.
+    """
+    row = session.get(OutboxRow, row_id, with_for_update=True)
+    if row is None or row.done_at is not None:
+        return None
     steps = JOBS[JobName(row.job)].retry_after_seconds
     row.not_before = at + timedelta(seconds=steps[min(row.attempts, len(steps) - 1)])
     row.attempts += 1
+    return row.subject_id
+
+
+def mark_failed(session: Session, row_id: int, code: str) -> None:
+    """Note why a try failed. The row stays undone, however often this happens."""
+    row = session.get_one(OutboxRow, row_id, with_for_update=True)
     row.enqueued_at = None
     row.last_error = code
