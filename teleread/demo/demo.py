@@ -87,8 +87,10 @@ class StudyAccount:
 class RoundTrip:
     """Sends studies, has readers read them, and waits until each report is home."""
 
-    def __init__(self, road: Road, source: Path, ended: threading.Event) -> None:
+    def __init__(self, road: Road, source: Path, ended: threading.Event, readers: list[Person]) -> None:
         self._road = road
+        self._readers = readers
+        self._began_ms = time.time_ns() // 1_000_000
         self._ended = ended
         self._source = source
         self._accounts: dict[str, StudyAccount] = {}
@@ -105,7 +107,7 @@ class RoundTrip:
         """Do it all; what went wrong is in `failures`."""
         readers = [
             threading.Thread(target=self._read, args=(person,), name=person.sign_in.username, daemon=True)
-            for person in self._road.readers()
+            for person in self._readers
         ]
         for reader in readers:
             reader.start()
@@ -157,7 +159,8 @@ class RoundTrip:
         moved_at = time.monotonic()
         while True:
             self._raise_troubles()
-            status = self._road.gateway_status()
+            # What came before this trip is another's.
+            status = [e for e in self._road.gateway_status() if e["first_received_at"] >= self._began_ms]
             for entry in status:
                 self._account(entry["facility_study_uid"] or "").gateway = entry
             news = self._progress(status)
@@ -194,7 +197,7 @@ class RoundTrip:
 
     def _is_home(self) -> bool:
         accounts = self._accounts.values()
-        if any(account.gateway.get("pending", 1) for account in accounts):
+        if any(account.gateway.get("pending") for account in accounts):
             return False
         if sum(int(account.gateway.get("received", 0)) for account in accounts) < sum(
             a.sent for a in accounts
@@ -204,7 +207,7 @@ class RoundTrip:
 
     def _check(self) -> None:
         """Compare with what the PACS itself has filed: each report once, none of a study that was not sent."""
-        home = self._road.came_home()
+        home = self._road.came_home(since_ms=self._began_ms)
         for account in self._accounts.values():
             uid = account.facility_study_uid
             account.listed_ms = self._listed.get(account.gateway.get("centre_study_uid") or "", 0)
@@ -341,7 +344,7 @@ def main(arguments: list[str] | None = None) -> int:
         road.add_people(max(1, min(MOST_READERS, -(-_studies_below(source) // STUDIES_A_READER))))
         say("starting the facility: PACS and gateway, enrolled with a one-time code")
         road.start_facility()
-        trip = RoundTrip(road, source, ended)
+        trip = RoundTrip(road, source, ended, road.readers())
         trip.run()
         for failure in trip.failures:
             say(f"FAILED: {failure}")

@@ -208,10 +208,14 @@ class Road:
         if sender.returncode != 0:
             raise Unavailable(f"the PACS's sender ended with {sender.returncode}; see logs/pacs-send.log")
 
-    def came_home(self) -> dict[str, list[str]]:
-        """Return the Encapsulated PDF objects that the PACS has filed: original study UID → paths."""
+    def came_home(self, *, since_ms: int = 0) -> dict[str, list[str]]:
+        """Return the Encapsulated PDF objects that the PACS has filed: original study UID → paths.
+
+        An object that is sent again with the same bytes is filed under the same name, and counts once.
+        """
         found: dict[str, list[str]] = {}
-        for row in pacs.index(self.pacs_data):
+        rows = {row["path"]: row for row in pacs.index(self.pacs_data) if row["at_ms"] >= since_ms}
+        for row in rows.values():
             if row["sop_class_uid"] == ENCAPSULATED_PDF:
                 found.setdefault(row["study_instance_uid"], []).append(row["path"])
         return found
