@@ -1,0 +1,233 @@
+"""The case page: images left, report right; claim and release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+
+from teleread import clock
+from teleread.dicomweb.context import actor, centre
+from teleread.dicomweb.wado import window_of_query
+from teleread.domain.access import Action, allows
+from teleread.domain.reporting import REQUIRED_SECTIONS, SECTION_LIMIT, SECTIONS
+from teleread.errors import InvalidInput, NotFound, StateChangedMeanwhile, TransitionNotAllowed
+from teleread.services import reading, reporting
+from teleread.storage.queries import images
+from teleread.storage.session import transaction
+from teleread.web.errors import wants_json
+from teleread.web.i18n import text, texts
+from teleread.web.views.cases import case_number_of, case_row, row_json
+from teleread.web.views.layout import language
+from teleread.web.views.times import clock_time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flask.typing import ResponseReturnValue
+
+    from teleread.storage.models.studies import Instance
+
+blueprint = Blueprint("readings", __name__, url_prefix="/cases")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A window by its usual name; empty numbers mean the file's own."""
+
+    text_key: str
+    center: str
+    width: str
+
+
+_OWN_WINDOW = Preset("window.default", "", "")
+#: Usual windows in Hounsfield units; other modalities have no common scale.
+_CT_WINDOWS = (
+    _OWN_WINDOW,
+    Preset("window.lung", "-600", "1500"),
+    Preset("window.mediastinum", "40", "400"),
+    Preset("window.bone", "400", "2000"),
+    Preset("window.brain", "40", "80"),
+)
+
+#: Rows of text that a section shows when it is empty.
+_SECTION_ROWS = {"findings": 7, "impression": 4}
+
+
+@dataclass(frozen=True)
+class SeriesView:
+    """A series in the image pane: `frames` are addresses of its pictures, in order."""
+
+    series_instance_uid: str
+    name: str
+    modality: str
+    count: int
+    frames: list[str]
+
+
+@dataclass(frozen=True)
+class SectionView:
+    """A section of the report."""
+
+    name: str
+    text: str
+    required: bool
+    rows: int
+
+
+@dataclass(frozen=True)
+class EditorView:
+    """The report editor of the one who holds the case."""
+
+    revision: int
+    saved: str
+    sections: list[SectionView]
+    history: list[dict[str, Any]]
+    images_added: bool
+    study_incomplete: bool
+    limit: int
+    texts: dict[str, str]
+
+
+def _series(case_number: str, instances: Sequence[Instance]) -> list[SeriesView]:
+    grouped: dict[str, list[Instance]] = {}
+    for instance in instances:
+        grouped.setdefault(instance.series.series_instance_uid, []).append(instance)
+    shown = []
+    for uid, members in grouped.items():
+        one = members[0].series
+        number = text(language(), "viewer.series_number", number=one.series_number or "—")
+        frames = [
+            url_for("readings.frame", case_number=case_number, sop_uid=member.sop_instance_uid, number=frame)
+            for member in members
+            for frame in range(1, member.number_of_frames + 1)
+        ]
+        name = " ".join(part for part in (number, one.series_description) if part)
+        shown.append(SeriesView(uid, name, one.modality, len(frames), frames))
+    return shown
+
+
+def _sections(values: dict[str, str]) -> list[SectionView]:
+    return [
+        SectionView(name, values.get(name, ""), name in REQUIRED_SECTIONS, _SECTION_ROWS.get(name, 1))
+        for name in SECTIONS
+    ]
+
+
+def case_page(typed: str, notice: str | None = None, status: int = 200) -> ResponseReturnValue:
+    """Return the page of a case, with a notice above the report where something was refused."""
+    case_number = case_number_of(typed)
+    here, at, who = centre(), clock.now(), actor()
+    sees_images = allows(who, Action.SEE_IMAGES)
+    with transaction(here.engine) as session:
+        found = reading.case_view(session, case_number, actor=who, at=at)
+        pictures = (
+            images.instances_of_case(session, case_number, who.facility_id)
+            if sees_images and found.row.study_state not in images.HIDDEN_STATES
+            else ()
+        )
+        series = _series(case_number, pictures)
+        history = reporting.draft_history(session, case_number, actor=who) if found.may_write else []
+    if wants_json():
+        return jsonify(row_json(found.row) | {"revision": found.revision}), status
+    case = case_row(found.row, language=language(), at=at)
+    signed = next((version for version in found.versions if version.status == "final"), None)
+    page = render_template(
+        "case.html",
+        case=case,
+        question=found.sections["clinical_question"],
+        series=series,
+        presets=_CT_WINDOWS if "CT" in case.examination.split(" ")[0].split("/") else (_OWN_WINDOW,),
+        sees_images=sees_images,
+        editor=_editor(found, history) if found.may_write else None,
+        sections=[one for one in _sections(signed.sections) if one.text] if signed else [],
+        said=_said(found, case.who),
+        can_claim=found.may_claim,
+        signed_url=url_for("reports.signed", case_number=case_number) if signed else None,
+        notice=notice,
+    )
+    return page, status
+
+
+def _editor(found: reading.CaseView, history: Sequence[reporting.DraftView]) -> EditorView:
+    return EditorView(
+        revision=found.revision,
+        saved=clock_time(found.saved_at) if found.saved_at else "",
+        sections=_sections(found.sections),
+        history=[
+            {
+                "revision": old.revision,
+                "saved": clock_time(old.saved_at),
+                "texts": [(name, value) for name, value in old.sections.items() if value],
+            }
+            for old in reversed(history)
+        ],
+        images_added=found.seen_revision != found.study_revision,
+        study_incomplete=found.row.study_state != "complete",
+        limit=SECTION_LIMIT,
+        texts=texts(language(), "save."),
+    )
+
+
+def _said(found: reading.CaseView, holder: str) -> str:
+    spoken = language()
+    if found.versions:
+        return ""
+    if found.may_claim:
+        return text(spoken, "case.claim_first")
+    if found.row.state == "waiting":
+        return text(spoken, "case.waiting")
+    return text(spoken, "case.taken", name=holder) if holder else ""
+
+
+@blueprint.get("/<case_number>")
+def case(case_number: str) -> ResponseReturnValue:
+    """Show a case: to its reader with the editor, to others without."""
+    return case_page(case_number)
+
+
+@blueprint.post("/<case_number>/claim")
+def claim(case_number: str) -> ResponseReturnValue:
+    """Take a case for oneself; of two readers one wins, the other sees who."""
+    try:
+        with transaction(centre().engine) as session:
+            reading.claim(session, case_number_of(case_number), actor=actor(), at=clock.now())
+    except (StateChangedMeanwhile, TransitionNotAllowed):
+        if wants_json():
+            raise
+        return case_page(case_number, "case.changed", 409)
+    if wants_json():
+        return jsonify({"case_number": case_number_of(case_number), "state": "in_progress"})
+    return redirect(url_for("readings.case", case_number=case_number_of(case_number)), 303)
+
+
+@blueprint.post("/<case_number>/release")
+def release(case_number: str) -> ResponseReturnValue:
+    """Give a case back; the draft stays."""
+    with transaction(centre().engine) as session:
+        reading.release(
+            session,
+            case_number_of(case_number),
+            request.form.get("reason", ""),
+            actor=actor(),
+            at=clock.now(),
+        )
+    return redirect(url_for("worklist.worklist"), 303)
+
+
+@blueprint.get("/<case_number>/frames/<sop_uid>/<int:number>")
+def frame(case_number: str, sop_uid: str, number: int) -> ResponseReturnValue:
+    """Return a frame of the case as PNG, by its own window or by the one asked for."""
+    here = centre()
+    center, width = window_of_query()
+    with transaction(here.engine, writes=False) as session:
+        instance = images.instance_of_case(session, case_number_of(case_number), sop_uid, actor().facility_id)
+    if not 1 <= number <= instance.number_of_frames:
+        raise NotFound("the instance has no such frame")
+    path = here.blobs.path(instance.sha256)
+    try:
+        picture = here.renderer.render(path, number, center=center, width=width)
+    except InvalidInput as error:
+        raise NotFound("this frame cannot be shown", code=error.code) from error
+    return Response(picture, content_type="image/png")

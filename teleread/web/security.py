@@ -1,0 +1,124 @@
+"""Headers of every answer, and the cookie.
+
+One cookie exists beside the two for language and theme: it holds a random token and nothing else.
+Before sign-in the token ties a form to the browser that asked for it; sign-in replaces it by the
+token of the session that the centre keeps, so no token survives the step (session fixation).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from flask import g
+from flask.sessions import SessionInterface, SessionMixin
+
+if TYPE_CHECKING:
+    from flask import Flask, Request, Response
+
+COOKIE = "__Host-teleread"
+
+_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' blob:",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "frame-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+CONTENT_SECURITY_POLICY = "; ".join(f"{name} {value}" for name, value in _POLICY.items())
+
+# The browser shows a PDF with a page of its own inside the answer; that page needs its styles and
+# the object itself. Nothing but our own pages may frame it.
+PDF_SECURITY_POLICY = (
+    "default-src 'self'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+)
+
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    "Strict-Transport-Security": "max-age=31536000",
+    # A reading terminal keeps no images and no text when the tab is closed.
+    "Cache-Control": "no-store",
+}
+
+
+class TokenSession(dict[str, Any], SessionMixin):
+    """Flask's session object: its only lasting content is the token of the cookie."""
+
+    def __init__(self, token: str, *, is_new: bool, key: bytes) -> None:
+        super().__init__()
+        self.token = token
+        self.new = is_new
+        self.changed = False
+        self._key = key
+
+    def replace_token(self, token: str | None) -> None:
+        """Give the browser another token: at sign-in the session's, at sign-out a fresh one."""
+        self.token = token or secrets.token_urlsafe(32)
+        self.changed = True
+        self.clear()
+        g.pop("csrf_token", None)
+
+    def __contains__(self, name: object) -> bool:
+        return name == "csrf_token" or super().__contains__(name)
+
+    def __getitem__(self, name: str) -> Any:
+        if name == "csrf_token":
+            if self.new:
+                self.changed = True
+            return hmac.new(self._key, b"csrf\0" + self.token.encode(), hashlib.sha256).hexdigest()
+        return super().__getitem__(name)
+
+
+class TokenSessions(SessionInterface):
+    """Reads and writes the one cookie; the session's data stay in the centre's database."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def open_session(self, app: Flask, request: Request) -> TokenSession:  # noqa: ARG002
+        token = request.cookies.get(COOKIE, "")
+        if 20 <= len(token) <= 200 and token.isascii():
+            return TokenSession(token, is_new=False, key=self._key)
+        return TokenSession(secrets.token_urlsafe(32), is_new=True, key=self._key)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:  # noqa: ARG002
+        if isinstance(session, TokenSession) and session.changed:
+            response.set_cookie(COOKIE, session.token, secure=True, httponly=True, samesite="Lax", path="/")
+            response.vary.add("Cookie")
+
+
+def add_headers(response: Response) -> Response:
+    """Put the security headers on an answer; a route may have set a stricter or fitting one itself."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def safe_next(target: str | None) -> str | None:
+    r"""Return a path of our own site to go to after sign-in, or None.
+
+    Browsers read `//host`, `/\host` and a tab or line feed within as another site, so only a plain
+    path that starts with one slash passes.
+    """
+    if not target or not target.startswith("/") or target.startswith("//"):
+        return None
+    if "\\" in target or any(ord(character) < 33 or ord(character) == 127 for character in target):
+        return None
+    parts = urlsplit(target)
+    if parts.scheme or parts.netloc:
+        return None
+    return target

@@ -1,0 +1,171 @@
+"use strict";
+// The report editor. What is typed is in three places: the field, the tab's own store at every key, and
+// the centre within five seconds. A newer revision is shown beside one's own and never overwritten.
+(() => {
+  const form = document.querySelector("[data-editor]");
+  if (!form) return;
+  const WAIT_MS = 1500;
+  const LONGEST_MS = 4500;
+  const RETRY_MS = 5000;
+  const texts = JSON.parse(form.dataset.texts);
+  const limit = Number(form.dataset.limit);
+  const key = `teleread:draft:${form.dataset.user}:${form.dataset.case}`;
+  const fields = [...form.querySelectorAll("textarea")];
+  const saved = document.querySelector("[data-saved]");
+  const banner = document.querySelector("[data-banner]");
+  const conflict = document.querySelector("[data-conflict]");
+  const review = document.querySelector("[data-review]");
+  const token = document.querySelector('meta[name="csrf-token"]').content;
+  let revision = Number(form.dataset.revision);
+  let onServer = JSON.stringify(sections());
+  let timer = null;
+  let firstChangeAt = null;
+  let inFlight = null;
+  let newest = null;
+  let signedOut = false;
+
+  function sections() {
+    return Object.fromEntries(fields.map((field) => [field.name, field.value]));
+  }
+  function fill(values) {
+    for (const field of fields) field.value = values[field.name] ?? "";
+  }
+  const isDirty = () => JSON.stringify(sections()) !== onServer;
+  const say = (words) => { saved.textContent = words; };
+  const warn = (words, link) => {
+    banner.hidden = !words;
+    banner.querySelector("[data-banner-text]").textContent = words;
+    banner.querySelector("[data-banner-link]").hidden = !link;
+  };
+  const keep = () => {
+    if (isDirty()) sessionStorage.setItem(key, JSON.stringify({ base_revision: revision, sections: sections() }));
+    else sessionStorage.removeItem(key);
+  };
+  const lines = (values) => fields.filter((field) => values[field.name])
+    .map((field) => `${form.querySelector(`label[for="${field.id}"]`).firstChild.textContent}\n${values[field.name]}`).join("\n\n");
+  const showConflict = (theirs) => {
+    newest = theirs;
+    conflict.hidden = false;
+    conflict.querySelector("[data-conflict-mine]").textContent = lines(sections());
+    conflict.querySelector("[data-conflict-theirs]").textContent = lines(theirs.sections);
+  };
+  const schedule = (wait) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => { save(); }, wait);
+  };
+
+  async function send(leaving) {
+    const sent = JSON.stringify(sections());
+    say(texts["save.saving"]);
+    let answer;
+    try {
+      answer = await fetch(form.dataset.url, {
+        method: "POST", keepalive: leaving, credentials: "same-origin",
+        headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": token },
+        body: `{"base_revision":${revision},"sections":${sent}}`,
+      });
+    } catch {
+      warn(texts["save.offline"], false);
+      say(texts["save.unsaved"]);
+      schedule(RETRY_MS);
+      return false;
+    }
+    const body = await answer.json().catch(() => ({}));
+    if (answer.ok) {
+      revision = body.revision;
+      onServer = sent;
+      firstChangeAt = null;
+      review.elements.revision.value = String(revision);
+      warn("", false);
+      keep();
+      say(texts["save.saved"].replace("{time}", body.saved));
+      if (isDirty()) schedule(WAIT_MS);
+      return true;
+    }
+    say(texts["save.unsaved"]);
+    if (answer.status === 401) {
+      signedOut = true;
+      warn(texts["save.signed_out"], true);
+    } else if (answer.status === 409 && body.newest) {
+      showConflict(body.newest);
+    } else if (answer.status >= 500) {
+      warn(texts["save.offline"], false);
+      schedule(RETRY_MS);
+    } else {
+      warn(texts["save.refused"].replace("{message}", body.message ?? String(answer.status)), false);
+    }
+    return false;
+  }
+  async function save(leaving = false) {
+    clearTimeout(timer);
+    if (!isDirty()) return true;
+    if (newest !== null || signedOut) return false;
+    if (fields.some((field) => field.value.length > limit)) {
+      warn(texts["save.too_long"].replace("{limit}", limit.toLocaleString("en")), false);
+      return false;
+    }
+    if (inFlight) {
+      await inFlight;
+      return save(leaving);
+    }
+    inFlight = send(leaving);
+    try { return await inFlight; } finally { inFlight = null; }
+  }
+
+  form.addEventListener("input", () => {
+    keep();
+    if (!isDirty()) return;
+    say(texts["save.unsaved"]);
+    firstChangeAt ??= Date.now();
+    schedule(Math.max(0, Math.min(WAIT_MS, firstChangeAt + LONGEST_MS - Date.now())));
+  });
+  form.addEventListener("focusout", () => { save(); });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") save(true); });
+  window.addEventListener("online", () => { save(); });
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.keyCode === 229) return;
+    if (event.ctrlKey && event.key === "Enter") { event.preventDefault(); review.requestSubmit(); }
+    if (event.altKey && event.code === "KeyW") { event.preventDefault(); form.elements.findings.focus(); }
+  });
+  review.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (await save()) {
+      review.elements.revision.value = String(revision);
+      review.submit();
+    }
+  });
+  conflict.querySelector("[data-keep-mine]").addEventListener("click", () => {
+    revision = newest.revision;
+    newest = null;
+    conflict.hidden = true;
+    save();
+  });
+  conflict.querySelector("[data-take-theirs]").addEventListener("click", () => {
+    fill(newest.sections);
+    revision = newest.revision;
+    onServer = JSON.stringify(sections());
+    newest = null;
+    conflict.hidden = true;
+    review.elements.revision.value = String(revision);
+    keep();
+  });
+
+  // The server's text may have its line ends changed by the browser; compare from what the fields hold.
+  onServer = JSON.stringify(sections());
+  const stored = sessionStorage.getItem(key);
+  if (stored !== null) {
+    const mine = JSON.parse(stored);
+    const theirs = { revision, sections: sections() };
+    fill(mine.sections);
+    if (isDirty()) {
+      if (mine.base_revision === revision) {
+        warn(texts["save.restored"], false);
+        save().then((good) => { if (good) warn(texts["save.restored"], false); });
+      } else {
+        showConflict(theirs);
+      }
+    }
+    keep();
+  }
+})();

@@ -1,0 +1,88 @@
+"""What every page gets: texts in its language, the theme, the person, and the places they may go to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import g, request, url_for
+
+from teleread import clock
+from teleread.dicomweb.context import centre
+from teleread.domain.access import Action, allows
+from teleread.web.i18n import LANGUAGES, text
+from teleread.web.views.times import ZONE, ZONE_LABEL
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+#: Menu: endpoint, text, action that opens it.
+PLACES: tuple[tuple[str, str, Action], ...] = (
+    ("worklist.worklist", "nav.worklist", Action.SEE_WORKLIST),
+    ("coordination.coordination", "nav.coordination", Action.COORDINATE),
+    ("facilities.status", "nav.status", Action.SEE_STATUS),
+    ("admin.admin", "nav.admin", Action.MANAGE_FACILITIES),
+)
+
+#: Roles that work beside images begin in the dark; offices in the light (ui.md, section 2).
+_DARK_ROLES = frozenset({"reader", "medical_director"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """One entry of the menu."""
+
+    url: str
+    text_key: str
+    current: bool
+
+
+def language() -> str:
+    """Return the language of the page: chosen here, else the person's, else the browser's, else the centre's."""
+    chosen = request.cookies.get("teleread-language")
+    if chosen in LANGUAGES:
+        return chosen
+    person = g.get("person")
+    if person is not None:
+        return str(person.language)
+    return request.accept_languages.best_match(LANGUAGES) or centre().settings.language
+
+
+def theme() -> str:
+    """Return the theme: chosen here, else what suits the role."""
+    chosen = request.cookies.get("teleread-theme")
+    if chosen in {"dark", "light"}:
+        return chosen
+    actor = g.get("actor")
+    return "dark" if actor is None or not _DARK_ROLES.isdisjoint(actor.roles) else "light"
+
+
+def _places() -> list[Place]:
+    actor = g.get("actor")
+    if actor is None:
+        return []
+    return [
+        Place(url_for(endpoint), key, request.endpoint == endpoint)
+        for endpoint, key, action in PLACES
+        if allows(actor, action)
+    ]
+
+
+def _context() -> dict[str, Any]:
+    spoken = language()
+    return {
+        "language": spoken,
+        "theme": theme(),
+        "t": lambda key, **values: text(spoken, key, **values),
+        "person": g.get("person"),
+        "places": _places(),
+        "here": request.full_path.rstrip("?") if request.method == "GET" else request.path,
+        "timezone_name": ZONE.key,
+        "timezone_label": ZONE_LABEL,
+        "clock_now": clock.now().astimezone(ZONE).strftime("%H:%M"),
+    }
+
+
+def install(app: Flask) -> None:
+    """Hand the above to every template."""
+    app.context_processor(_context)

@@ -1,0 +1,239 @@
+"""A centre with a real database and real services, and browsers for each role."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyotp
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from teleread import clock
+from teleread.domain.access import Actor, Role, system_actor
+from teleread.services import accounts, facilities, ingest, signing
+from teleread.settings import ServerSettings
+from teleread.storage.models.facilities import Gateway
+from teleread.storage.session import transaction
+from teleread.up import prepare
+from teleread.web.app import create_app
+from teleread.web.security import COOKIE
+from teleread.wire.manifest import ManifestInstance, StudyManifest
+
+BASE = "https://localhost"
+PASSWORD = "correct horse battery"
+SYSTEM = system_actor("test")
+
+
+def ct_file(study_uid: str, number: int, *, pseudonym: str, description: str = "CHEST") -> bytes:
+    """Return one de-identified CT slice with a bright square in it."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    dataset.SOPClassUID = CTImageStorage
+    dataset.SOPInstanceUID = f"{study_uid}.1.{number}"
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.StudyInstanceUID = study_uid
+    dataset.SeriesInstanceUID = f"{study_uid}.1"
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    dataset.PatientName = dataset.PatientID = pseudonym
+    dataset.PatientSex, dataset.PatientAge = "F", "067Y"
+    dataset.PatientIdentityRemoved = "YES"
+    dataset.StudyDate, dataset.StudyTime = "20261123", "162000"
+    dataset.StudyDescription, dataset.SeriesDescription = description, description
+    dataset.Modality, dataset.SeriesNumber, dataset.InstanceNumber = "CT", 2, number
+    dataset.Rows = dataset.Columns = 64
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit, dataset.PixelRepresentation = 15, 1
+    dataset.RescaleIntercept, dataset.RescaleSlope = 0, 1
+    dataset.WindowCenter, dataset.WindowWidth = 40, 400
+    pixels = np.full((64, 64), -1000, np.int16)
+    pixels[16:48, 16:48] = 40 + number
+    dataset.PixelData = pixels.tobytes()
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+@dataclass
+class House:
+    """The centre under test."""
+
+    app: Flask
+    settings: ServerSettings
+    secrets: dict[str, str]
+    gateways: dict[str, Actor]
+    studies: int = 0
+
+    @property
+    def engine(self) -> Any:
+        return self.app.extensions["teleread"].engine
+
+    @property
+    def blobs(self) -> Any:
+        return self.app.extensions["teleread"].blobs
+
+    def person(self, name: str, roles: list[str], facility: str | None = None, language: str = "en") -> None:
+        with transaction(self.engine) as session:
+            made = accounts.create_user(
+                session,
+                username=name,
+                display_name=f"Dr {name}",
+                roles=roles,
+                facility_code=facility,
+                language=language,
+                licence_number="000000",
+                password=PASSWORD,
+                actor=SYSTEM,
+                at=clock.now(),
+            )
+        self.secrets[name] = made.totp_secret
+
+    def gateway(self, facility: str) -> Actor:
+        if facility not in self.gateways:
+            with transaction(self.engine) as session:
+                made = facilities.add_facility(
+                    session,
+                    code=facility,
+                    name=f"{facility} clinic",
+                    actor=SYSTEM,
+                    at=clock.now(),
+                    language="en",
+                )
+                box = Gateway(facility_id=made.id, name="box", created_at=clock.now())
+                session.add(box)
+                session.flush()
+                self.gateways[facility] = Actor(
+                    kind="gateway",
+                    name=f"{facility}/box",
+                    role=Role.GATEWAY,
+                    facility_id=made.id,
+                    gateway_id=box.id,
+                )
+        return self.gateways[facility]
+
+    def study(self, facility: str = "midori", *, slices: int = 3, description: str = "CHEST") -> str:
+        """Send a whole study as the facility's gateway and return its case number."""
+        self.studies += 1
+        uid = f"2.25.{10**20 + self.studies}"
+        pseudonym = "C36PV-4K2M7"
+        actor = self.gateway(facility)
+        listed = []
+        for number in range(1, slices + 1):
+            part = self.blobs.new_part()
+            part.write_bytes(ct_file(uid, number, pseudonym=pseudonym, description=description))
+            size = part.stat().st_size
+            receipt = ingest.store_instance(self.engine, self.blobs, part, actor=actor, at=clock.now())
+            assert receipt.outcome == "stored"
+            listed.append(
+                ManifestInstance(
+                    sop_instance_uid=receipt.sop_instance_uid,
+                    series_instance_uid=f"{uid}.1",
+                    sop_class_uid=CTImageStorage,
+                    sha256=receipt.sha256,
+                    size=size,
+                )
+            )
+        manifest = StudyManifest(
+            study_instance_uid=uid,
+            pseudonym=pseudonym,
+            sex="F",
+            modalities=("CT",),
+            study_date="20261123",
+            study_time="162000",
+            age="067Y",
+            study_description=description,
+            accession="",
+            revision=1,
+            closed=True,
+            instances=tuple(listed),
+            held=(),
+            first_received_at=clock.now(),
+            last_received_at=clock.now(),
+            evidence="quiet 30 s, no open association",
+        )
+        with transaction(self.engine) as session:
+            answer = ingest.receive_manifest(session, manifest, actor=actor, at=clock.now())
+        assert answer.state == "complete"
+        assert answer.case_number is not None
+        return answer.case_number
+
+    def client(self) -> FlaskClient:
+        return self.app.test_client()
+
+    def code(self, name: str) -> str:
+        """Return a one-time code that was not used yet: the step after the last one used, made to count again."""
+        with transaction(self.engine) as session:
+            from teleread.storage.models.accounts import User
+
+            user = session.query(User).filter_by(username=name).one()
+            user.totp_step = 0
+        return pyotp.TOTP(self.secrets[name]).now()
+
+    def signed_in(self, name: str) -> FlaskClient:
+        """Return a browser in which the person has signed in by the form."""
+        client = self.client()
+        token = csrf(client, "/sign-in")
+        answer = client.post(
+            "/sign-in",
+            base_url=BASE,
+            data={"username": name, "password": PASSWORD, "totp": self.code(name), "csrf_token": token},
+        )
+        assert answer.status_code == 303, answer.text
+        return client
+
+    def render(self) -> None:
+        """Do what the worker does: make every rendering that waits."""
+        from sqlalchemy import select
+
+        from teleread.storage.models.reports import Rendering
+
+        with transaction(self.engine, writes=False) as session:
+            waiting = list(session.scalars(select(Rendering.id).where(Rendering.pdf_sha256.is_(None))))
+        for rendering in waiting:
+            signing.render_rendering(self.engine, self.blobs, rendering, at=clock.now())
+
+
+def csrf(client: FlaskClient, path: str) -> str:
+    """Return the token in a page's head."""
+    text = client.get(path, base_url=BASE).text
+    return text.split('name="csrf-token" content="')[1].split('"')[0]
+
+
+@pytest.fixture(scope="package")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    data: Path = tmp_path_factory.mktemp("centre")
+    settings = ServerSettings.from_env({"TELEREAD_DATA": str(data), "TELEREAD_LANGUAGE": "en"})
+    prepare(settings)
+    app = create_app(settings)
+    app.testing = False
+    made = House(app, settings, {}, {})
+    made.gateway("midori")
+    made.gateway("kita")
+    made.person("reader", ["reader"])
+    made.person("second", ["reader"])
+    made.person("coordinator", ["coordinator"])
+    made.person("admin", ["administrator"])
+    made.person("midori", ["facility"], "midori")
+    made.person("kita", ["facility"], "kita")
+    yield made
+    app.extensions["teleread"].renderer.close()
+    made.engine.dispose()
+
+
+@pytest.fixture(scope="package")
+def reader(house: House) -> FlaskClient:
+    return house.signed_in("reader")
+
+
+__all__ = ["BASE", "COOKIE", "PASSWORD", "House", "csrf"]
