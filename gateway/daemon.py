@@ -181,6 +181,7 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
             reidentify, seal=Seal.load(layout.keys), trust_pem=(layout.keys / "signing-ca.pem").read_bytes()
         )
         deidentifier = Deidentifier(spool, vault, keys, now=clock.now)
+        deidentifier.warm_up()
         forwarder = Forwarder(settings, spool, link, now=clock.now)
         deliverer = Deliverer(
             settings, spool, vault, keys, routes=routes_of(settings), reidentify=name_report, now=clock.now

@@ -109,6 +109,10 @@ class Deidentifier:
         self._processes = processes or min(4, os.cpu_count() or 1)
         self._pool: ProcessPoolExecutor | None = None
 
+    def warm_up(self) -> None:
+        """Start the child processes before the first file needs them."""
+        self._children().submit(summarise, Path("/dev/null"))
+
     def close(self) -> None:
         """End the child processes."""
         if self._pool is not None:
@@ -132,6 +136,10 @@ class Deidentifier:
         return len(rows)
 
     def _submit(self, row: sqlite3.Row) -> "Future[tuple[DeidResult, StudySummary]]":
+        source, target = self._spool.received_path(row["sha256"]), self._spool.clean_path(row["id"])
+        return self._children().submit(clean_file, source, target, self._keys.facility)
+
+    def _children(self) -> ProcessPoolExecutor:
         if self._pool is None:
             # Spawned, not forked: this process has threads and open databases.
             self._pool = ProcessPoolExecutor(
@@ -139,8 +147,7 @@ class Deidentifier:
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_end_with_parent,
             )
-        source, target = self._spool.received_path(row["sha256"]), self._spool.clean_path(row["id"])
-        return self._pool.submit(clean_file, source, target, self._keys.facility)
+        return self._pool
 
     def _restart(self) -> None:
         if self._pool is not None:

@@ -59,6 +59,8 @@ class ManifestSender:
         close = closed and (changed or not study["sent_closed"])
         asked = study["sent_closed"] and uploaded and study["centre_state"] in _WAITING
         if not (first or late or close or asked):
+            if study["sent_closed"] and uploaded and not changed:
+                self._settle(study["id"], len(items))
             return False
         revision = study["revision"] + 1 if study["revision"] == 0 or late else study["revision"]
         manifest = manifest_of(study, items, revision=revision, closed=closed, evidence=evidence)
@@ -67,7 +69,9 @@ class ManifestSender:
         except (Unavailable, Refused) as problem:
             self._failed(study, problem.message)
             return False
-        self._sent(study, manifest, digest, answer, uploaded=uploaded, items=len(items))
+        self._sent(study, manifest, digest, answer)
+        if closed and uploaded and answer.state not in _WAITING:
+            self._settle(study["id"], len(items))
         return True
 
     def _is_quiet(self, study_id: int, last_received_at: int) -> tuple[bool, str]:
@@ -98,29 +102,15 @@ class ManifestSender:
             )
         _log.warning("manifest of study %s not sent, will try again: %s", study["centre_study_uid"], reason)
 
-    def _sent(
-        self,
-        study: sqlite3.Row,
-        manifest: StudyManifest,
-        digest: str,
-        answer: ManifestAnswer,
-        *,
-        uploaded: bool,
-        items: int,
-    ) -> None:
-        settled = manifest.closed and uploaded and answer.state not in _WAITING
+    def _sent(self, study: sqlite3.Row, manifest: StudyManifest, digest: str, answer: ManifestAnswer) -> None:
         # Until the centre says that it has all, it is asked again, ever more slowly.
-        attempts = study["manifest_attempts"] + 1 if manifest.closed else 0
-        due = next_try(self._settings, attempts, at=self._now()) if manifest.closed and not settled else 0
+        asks_again = manifest.closed and answer.state in _WAITING
+        attempts = study["manifest_attempts"] + 1 if asks_again else 0
+        due = next_try(self._settings, attempts, at=self._now()) if asks_again else 0
         with self._spool.writing() as connection:
-            # An instance that came to the study since the manifest was made unsettles it again.
             connection.execute(
                 "UPDATE study SET revision = ?, sent_digest = ?, sent_closed = ?, centre_state = ?,"
-                " case_number = coalesce(?, case_number), manifest_attempts = ?, manifest_due_at = ?,"
-                " settled = ? AND ? = (SELECT count(*) FROM item WHERE study_id = study.id),"
-                " uploaded_at = CASE WHEN ? THEN"
-                "  (SELECT max(acknowledged_at) FROM item WHERE study_id = study.id) ELSE uploaded_at END"
-                " WHERE id = ?",
+                " case_number = coalesce(?, case_number), manifest_attempts = ?, manifest_due_at = ? WHERE id = ?",
                 (
                     manifest.revision,
                     digest,
@@ -129,9 +119,6 @@ class ManifestSender:
                     answer.case_number,
                     attempts,
                     due,
-                    settled,
-                    items,
-                    manifest.closed and uploaded,
                     study["id"],
                 ),
             )
@@ -141,6 +128,16 @@ class ManifestSender:
                     " WHERE study_id = ? AND state = 'acknowledged' AND centre_sop_uid = ? AND clean_sha256 = ?",
                     (study["id"], missing.sop_instance_uid, missing.sha256),
                 )
+
+    def _settle(self, study_id: int, items: int) -> None:
+        # Only if no instance came to the study since it was looked at.
+        with self._spool.writing() as connection:
+            connection.execute(
+                "UPDATE study SET settled = 1, uploaded_at ="
+                " (SELECT max(acknowledged_at) FROM item WHERE study_id = study.id)"
+                " WHERE id = ? AND ? = (SELECT count(*) FROM item WHERE study_id = study.id)",
+                (study_id, items),
+            )
 
 
 def instances_of(items: list[sqlite3.Row]) -> tuple[ManifestInstance, ...]:

@@ -122,11 +122,15 @@ def association(
     for uid in contexts:
         ae.add_requested_context(uid, ExplicitVRLittleEndian)
     assoc = ae.associate("127.0.0.1", port, ae_title=called)
+    raw = assoc.dul.socket.socket if assoc.dul.socket is not None else None
     try:
         yield assoc
     finally:
         if assoc.is_established:
             assoc.release()
+        if raw is not None:
+            # pynetdicom forgets the socket of an association that the other side has cut.
+            raw.close()
 
 
 def send(port: int, *datasets: Dataset, calling: str = "PACS") -> list[int]:
