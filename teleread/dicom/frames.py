@@ -215,6 +215,10 @@ def _limit_memory(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
+def _processes(pool: ProcessPoolExecutor | None) -> list[Any]:
+    return list((getattr(pool, "_processes", None) or {}).values())
+
+
 class FrameRenderer:
     """Makes pictures of frames in a child process, and a new child when one dies.
 
@@ -263,7 +267,7 @@ class FrameRenderer:
         InvalidInput
             No such frame, or one that cannot be decoded.
         Unavailable
-            The child died or took too long.
+            It took too long.
         """
         raw = read_raw(path)
         if raw.find(_PIXEL_DATA) is None and raw.find(0x7FE00008) is None and raw.find(0x7FE00009) is None:
@@ -271,16 +275,24 @@ class FrameRenderer:
         _checked_frame(raw, frame)
         if raw.number(0x00280010) * raw.number(0x00280011) > _MAX_PIXELS:
             raise InvalidInput("frame", "is larger than any image", code="too_large")
-        pool = self._current_pool()
-        try:
-            future = pool.submit(_picture_or_reason, path, frame, center, width, size)
-            answer = future.result(self._seconds)
-        except (BrokenProcessPool, TimeoutError, RuntimeError) as error:
-            self._discard(pool)
-            raise Unavailable("the picture could not be made; please try again") from error
+        answer = self._answer(path, frame, center, width, size)
         if isinstance(answer, str):
             raise InvalidInput("frame", answer, code="not_decodable")
         return answer
+
+    def _answer(self, *question: Any) -> bytes | str:
+        # A child may die of somebody else's frame, so the first death proves nothing; the second is this frame's.
+        for _ in range(2):
+            pool = self._current_pool()
+            try:
+                return pool.submit(_picture_or_reason, *question).result(self._seconds)
+            except TimeoutError as error:
+                self._discard(pool)
+                raise Unavailable("the picture took too long; please try again") from error
+            except (BrokenProcessPool, RuntimeError):
+                # RuntimeError: the pool was shut down between being chosen and being asked.
+                self._discard(pool)
+        return "cannot be decoded (the decoder crashed)"
 
     def _current_pool(self) -> ProcessPoolExecutor:
         with self._lock:
@@ -299,9 +311,14 @@ class FrameRenderer:
             if self._pool is pool:
                 self._pool = None
         # Documented only from 3.14 on (kill_workers); a child that hangs in a codec hears nothing else.
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
+        for process in _processes(pool):
             process.kill()
         pool.shutdown(wait=False, cancel_futures=True)
+
+    def children(self) -> list[int]:
+        """Return the process ids of the children that there are now."""
+        with self._lock:
+            return [process.pid for process in _processes(self._pool) if process.pid is not None]
 
     def close(self) -> None:
         """End the children."""
