@@ -15,6 +15,7 @@ import re
 import resource
 import unicodedata
 import uuid
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -233,7 +234,10 @@ def render_report(content: ReportContent) -> RenderedReport:
         created=moment,
         modified=moment,
     )
-    plain = document.write_pdf(pdf_variant="pdf/a-3a", attachments=[attachment])
+    with warnings.catch_warnings():
+        # WeasyPrint 70 leaves its own colour profile's file to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        plain = document.write_pdf(pdf_variant="pdf/a-3a", attachments=[attachment])
     with pikepdf.open(io.BytesIO(plain)) as pdf:
         _finish(pdf, content, places, values["title"] + " " + values["case_number"], moment)
         target = io.BytesIO()
