@@ -126,18 +126,12 @@ def _name_tokens(name: str) -> set[str]:
     for group in name.split("="):
         parts = [fold(part) for part in _SPLIT.split(group) if part]
         tokens |= {part for part in parts if _significant(part)}
-        if len(parts) > 1:
-            # 林 太郎: each part may be too short to look for, the whole is not.
+        if len(parts) > 1 and not _NOBODY.issuperset(parts):
+            # 林 太郎, Li Na: each part may be too short to look for, the whole is not.
             family, given = parts[0], "".join(parts[1:])
-            tokens |= {
-                whole
-                for whole in (family + given, given + family)
-                if len(whole) >= 3 and whole not in _NOBODY
-            }
-            for first, second in ((family, given), (given, family)):
-                tokens |= {
-                    f"{first}{mark}{second}" for mark in (" ", "^", ",", ", ") if len(first + second) >= 3
-                }
+            if len(family + given) >= (3 if _is_latin(family + given) else 2):
+                for first, second in ((family, given), (given, family)):
+                    tokens |= {f"{first}{mark}{second}" for mark in ("", " ", "^", ",", ", ")}
     return tokens
 
 
