@@ -1,6 +1,8 @@
 """The report as a DICOM object: in the original study, under the original bytes, byte-identical when taken out."""
 
 import io
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -93,7 +95,9 @@ def test_name_and_description_are_the_original_bytes(tmp_path: Path) -> None:
 def test_dciodvfy_finds_no_error(tmp_path: Path, identity: PatientIdentity) -> None:
     path = tmp_path / "report.dcm"
     path.write_bytes(made(identity=identity))
-    checker = Path(sys.executable).parent / "dciodvfy"
+    checker = shutil.which("dciodvfy", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if checker is None:
+        pytest.skip("dciodvfy comes with the [dev] extra")
     done = subprocess.run(
         [checker, "-new", path], capture_output=True, text=True, check=False, errors="replace"
     )
