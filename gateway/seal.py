@@ -63,7 +63,7 @@ class _Style:
 _STYLES = {
     "patient_name": _Style(bold=True, size=15, one_line=9),
     "patient_kana": _Style(bold=False, size=7, one_line=4),
-    "patient_id": _Style(bold=True, size=11, one_line=7, drop=13),
+    "patient_id": _Style(bold=True, size=11, one_line=5.5, drop=13),
     "birth_date": _Style(bold=True, size=10.5, one_line=6, drop=12.5, second_size=7.5),
     "accession_number": _Style(bold=False, size=8.6, one_line=5),
     "seal": _Style(bold=False, size=8.6, one_line=4),
