@@ -23,7 +23,10 @@ from teleread import clock
 from teleread.errors import Unavailable
 
 if TYPE_CHECKING:
+    from gateway.keys import GatewayKeys
+    from gateway.reports import Deliverer
     from gateway.scp import StorageSCP
+    from gateway.vault import Vault
 
 _log = logging.getLogger(__name__)
 
@@ -159,16 +162,12 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
     """Run everything behind the listener until the end."""
     from gateway.collect import Collector, NoticeSender
     from gateway.deidentify import Deidentifier
-    from gateway.deliver.registry import routes_of
     from gateway.forward import Forwarder
     from gateway.heartbeat import Heart
     from gateway.keys import GatewayKeys
     from gateway.link import CentreLink
     from gateway.manifest import ManifestSender
-    from gateway.reidentify import reidentify
-    from gateway.reports import Deliverer
     from gateway.retention import Retention
-    from gateway.seal import Seal
     from gateway.vault import Vault
 
     layout = Layout(settings.data)
@@ -177,28 +176,22 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
         keys = GatewayKeys.load(layout)
         vault = Vault(layout.vault_database, keys.vault)
         link = CentreLink.open(settings, layout)
-        name_report = partial(
-            reidentify, seal=Seal.load(layout.keys), trust_pem=(layout.keys / "signing-ca.pem").read_bytes()
-        )
         deidentifier = Deidentifier(spool, vault, keys, now=clock.now)
         deidentifier.warm_up()
         forwarder = Forwarder(settings, spool, link, now=clock.now)
-        deliverer = Deliverer(
-            settings, spool, vault, keys, routes=routes_of(settings), reidentify=name_report, now=clock.now
-        )
         tasks = (
             Task("de-identification", deidentifier.work),
             Task("upload", forwarder.work),
             Task("manifests", ManifestSender(settings, spool, link, now=clock.now).work, 0.1),
             Task("collection", Collector(spool, link, now=clock.now).work, settings.collect_seconds),
             Task("notices", NoticeSender(spool, link, now=clock.now).work, 0.1),
-            Task("delivery", deliverer.work, 0.1),
             Task("heartbeat", Heart(spool, link, now=clock.now).work, settings.heartbeat_seconds),
             Task("retention", Retention(settings, spool, now=clock.now).work, 60.0),
         )
-        threads = [threading.Thread(target=run_task, args=(task, stop), name=task.name) for task in tasks]
-        for thread in threads:
-            thread.start()
+        threads = [_start(task, stop) for task in tasks]
+        # Last, because PDF and fonts take seconds to load and images need not wait for them.
+        deliverer = _deliverer(settings, spool, vault, keys)
+        threads.append(_start(Task("delivery", deliverer.work, 0.1), stop))
         _log.info("at work")
         stop.wait()
         for thread in threads:
@@ -208,3 +201,28 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
         link.close()
         spool.close()
         vault.close()
+
+
+def _start(task: Task, stop: threading.Event) -> threading.Thread:
+    thread = threading.Thread(target=run_task, args=(task, stop), name=task.name)
+    thread.start()
+    return thread
+
+
+def _deliverer(settings: GatewaySettings, spool: Spool, vault: "Vault", keys: "GatewayKeys") -> "Deliverer":
+    from gateway.deliver.registry import routes_of
+    from gateway.reidentify import reidentify
+    from gateway.reports import Deliverer
+    from gateway.seal import Seal
+
+    seal = Seal.load(spool.layout.keys)
+    trust_pem = (spool.layout.keys / "signing-ca.pem").read_bytes()
+    return Deliverer(
+        settings,
+        spool,
+        vault,
+        keys,
+        routes=routes_of(settings),
+        reidentify=partial(reidentify, seal=seal, trust_pem=trust_pem),
+        now=clock.now,
+    )

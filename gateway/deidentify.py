@@ -114,10 +114,8 @@ class Deidentifier:
         self._children().submit(summarise, Path("/dev/null"))
 
     def close(self) -> None:
-        """End the child processes."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        """End the child processes; what they were at stays `received`."""
+        self._restart()
 
     def work(self) -> int:
         """Bring the received items of now to `clean` or `held`, and return how many."""

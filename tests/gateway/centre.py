@@ -175,7 +175,7 @@ class FakeCentre:
             if (one.sop_instance_uid, one.sha256) not in self.stored
         )
         state = "complete" if manifest.closed and not missing else "receiving"
-        return ManifestAnswer(missing=missing, state=state, case_number="4MZ09D83")
+        return ManifestAnswer(missing=missing, state=state, case_number="4MZ09D89")
 
     def event_names(self, package_id: str) -> list[str]:
         return [event.event for known, event in self.events if known == package_id]

@@ -98,7 +98,7 @@ def test_a_study_goes_from_the_pacs_to_the_centre(data: Path, centre: FakeCentre
             0,
             {"no_patient_id": 1},
         )
-        assert entry["case_number"] == "4MZ09D83"
+        assert entry["case_number"] == "4MZ09D89"
         assert entry["first_received_at"] <= entry["last_received_at"] <= entry["uploaded_at"]
     logs = b"".join(path.read_bytes() for path in (data / "logs").iterdir())
     for trace in (b"Yamada", "山田".encode(), b"0012345", b"1.2.392.200036.9116.2.5.1"):
