@@ -14,7 +14,6 @@ from teleread.dicom.json_model import element_json
 from teleread.dicom.raw import RawFile, read_raw
 from teleread.dicom.text import decode
 from teleread.domain.identifiers import check_uid
-from teleread.errors import InvalidInput
 
 
 class Level(Enum):
@@ -145,8 +144,9 @@ def _optional_number(raw: RawFile, tag: int) -> int | None:
     return None if number == missing else number
 
 
-def _bulk_has_no_place(path: str) -> str:
-    raise InvalidInput("dataset", f"{path} is too long for an index")
+def _fragment(path: str) -> str:
+    # A binary value inside an indexed sequence is found in the instance's own metadata.
+    return f"#{path}"
 
 
 def _level_json(raw: RawFile, sets: tuple[str, ...]) -> dict[Level, dict[str, Any]]:
@@ -154,9 +154,7 @@ def _level_json(raw: RawFile, sets: tuple[str, ...]) -> dict[Level, dict[str, An
     for attribute in INDEXED_ATTRIBUTES:
         element = raw.find(attribute.tag)
         if element is not None:
-            found[attribute.level][attribute.key] = element_json(
-                raw, element, sets, _bulk_has_no_place, attribute.key
-            )
+            found[attribute.level][attribute.key] = element_json(raw, element, sets, _fragment, attribute.key)
     return found
 
 

@@ -17,6 +17,8 @@ TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"
 _BINARY_VRS = frozenset({"OB", "UN", "OW"})
 #: A table of lookup values or a waveform this long is data; nobody keeps names there, and chance would find some.
 _BINARY_SCANNED = 1 << 20
+#: Pixels are looked through in pieces of this size, which share as much as the longest name is long.
+_WINDOW, _OVERLAP = 1 << 24, 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,14 @@ def _walk(
             yield from _walk(raw, item.elements, inner)
 
 
-def _pixel_bytes_to_scan(raw: RawFile, element: Element) -> bytes:
+def _named_in_pixels(raw: RawFile, element: Element, tokens: IdentityTokens) -> bool:
     # Compressed streams have comment segments; uncompressed samples have none, only what follows the last of them.
-    start = element.value_at
-    if not element.undefined:
-        start += expected_pixel_bytes(raw)
-    return raw.data[start : element.value_end] if start < element.value_end else b""
+    at = element.value_at if element.undefined else element.value_at + expected_pixel_bytes(raw)
+    while at < element.value_end:
+        if tokens.in_bytes(raw.data[at : min(at + _WINDOW, element.value_end)]):
+            return True
+        at += _WINDOW - _OVERLAP
+    return False
 
 
 def leaks_in(
@@ -72,7 +76,7 @@ def leaks_in(
     header: list[bytes] = list(raw.meta.values())
     for element, sets in _walk(raw, raw.elements, character_sets(raw)):
         if element.tag in PIXEL_TAGS:
-            if tokens.in_bytes(_pixel_bytes_to_scan(raw, element)):
+            if _named_in_pixels(raw, element, tokens):
                 found.append(Leak(element.tag, "bytes"))
             continue
         value = raw.data[element.value_at : element.value_end]

@@ -129,3 +129,17 @@ def test_text_is_decoded_without_ever_raising(raw: bytes, sets: list[str], text:
     assert isinstance(decoded, str)
     if text is not None:
         assert decoded == text
+
+
+def test_a_name_deep_inside_long_compressed_pixels_is_found() -> None:
+    from pydicom.encaps import encapsulate
+
+    for place in (0, (1 << 24) - 4, (1 << 24) + 5_000):
+        frame = bytearray(b"\x11" * ((1 << 24) + 10_000))
+        frame[place : place + 8] = b"TAKASAKI"
+        dataset = ct_slice(PatientName="X", PatientID="X", AccessionNumber="", PatientBirthDate="")
+        dataset.StudyInstanceUID = "2.25.1"
+        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.80"
+        dataset.PixelData = encapsulate([bytes(frame)])
+        dataset["PixelData"].is_undefined_length = True
+        assert find_identity(encoded(dataset), PATIENT), place
