@@ -45,6 +45,12 @@ def series_url(series: Series) -> str:
     return f"{study_url(series.study)}/series/{series.series_instance_uid}"
 
 
+def instance_url(instance: Instance) -> str:
+    """Return the address that an instance is retrieved from."""
+    series = f"{study_url(instance.study)}/series/{instance.series.series_instance_uid}"
+    return f"{series}/instances/{instance.sop_instance_uid}"
+
+
 def _study_item(study: Study, series: int, instances: int) -> dict[str, Any]:
     return study.attributes | {
         "00080056": {"vr": "CS", "Value": ["ONLINE"]},
@@ -66,7 +72,7 @@ def _series_item(series: Series, instances: int) -> dict[str, Any]:
 def _instance_item(instance: Instance) -> dict[str, Any]:
     return instance.attributes | {
         "00080056": {"vr": "CS", "Value": ["ONLINE"]},
-        "00081190": _url(f"{series_url(instance.series)}/instances/{instance.sop_instance_uid}"),
+        "00081190": _url(instance_url(instance)),
         "0020000D": {"vr": "UI", "Value": [instance.study.study_instance_uid]},
         "0020000E": {"vr": "UI", "Value": [instance.series.series_instance_uid]},
     }

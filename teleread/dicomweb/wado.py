@@ -7,6 +7,7 @@ import json
 import math
 import re
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
@@ -16,13 +17,13 @@ from teleread.dicom.json_model import dataset_json
 from teleread.dicom.multipart import multipart_stream
 from teleread.dicom.raw import read_raw
 from teleread.dicomweb.context import actor, centre
-from teleread.dicomweb.qido import series_url
+from teleread.dicomweb.qido import instance_url
 from teleread.errors import InvalidInput, NotFound
 from teleread.storage.queries import images
 from teleread.storage.session import transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from teleread.storage.models.studies import Instance
@@ -103,16 +104,13 @@ def instance(study_uid: str, series_uid: str, sop_uid: str) -> Response:
 @blueprint.get("/series/<series_uid>/instances/<sop_uid>/metadata")
 def metadata(study_uid: str, series_uid: str | None = None, sop_uid: str | None = None) -> Response:
     """Return the DICOM JSON of all instances below, without bulk data."""
-    found = _found(study_uid, series_uid, sop_uid)
     blobs = centre().blobs
-
-    def bulk_uri(one: Instance) -> Callable[[str], str]:
-        base = f"{series_url(one.series)}/instances/{one.sop_instance_uid}"
-        return lambda path: f"{base}/bulk/{path}"
+    # The body is made after the request's context: addresses and places are taken along.
+    places = [(instance_url(one), one.sha256) for one in _found(study_uid, series_uid, sop_uid)]
 
     def chunks() -> Iterator[str]:
-        for number, one in enumerate(found):
-            model = dataset_json(blobs.path(one.sha256), bulk_uri=bulk_uri(one))
+        for number, (url, sha256) in enumerate(places):
+            model = dataset_json(blobs.path(sha256), bulk_uri=partial("{}/bulk/{}".format, url))
             yield ("," if number else "[") + json.dumps(model, ensure_ascii=False)
         yield "]"
 

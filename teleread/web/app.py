@@ -94,6 +94,7 @@ def create_app(
         MAX_CONTENT_LENGTH=PEOPLE_BODY_LIMIT if listener == "people" else None,
         MAX_FORM_MEMORY_SIZE=PEOPLE_BODY_LIMIT,
         TEMPLATES_AUTO_RELOAD=False,
+        ONLY_JSON=listener == "gateway",
     )
     app.session_interface = security.TokenSessions(key)
     app.extensions[EXTENSION] = Centre(

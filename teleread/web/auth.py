@@ -37,7 +37,7 @@ THEMES = ("dark", "light")
 PREFERENCE_SECONDS = 365 * 24 * 3600
 
 
-class Person(UserMixin):
+class Person(UserMixin):  # type: ignore[misc]
     """Flask-Login's view of the signed-in person: what the gate found for this request."""
 
     def __init__(self, found: accounts.SignedIn) -> None:

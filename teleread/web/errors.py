@@ -6,7 +6,7 @@ import logging
 import secrets
 from typing import TYPE_CHECKING
 
-from flask import jsonify, redirect, render_template, request, url_for
+from flask import current_app, jsonify, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from teleread.dicomweb.errors import error_body, error_headers, http_status
@@ -41,7 +41,11 @@ _WORDED = {400, 401, 403, 404, 409, 413, 500, 503, 507}
 
 def wants_json() -> bool:
     """Say whether the one who asks reads JSON: programs' paths always, pages when asked for."""
-    if request.path.startswith(("/dicom-web/", "/gateway/")) or request.is_json:
+    if (
+        current_app.config["ONLY_JSON"]
+        or request.path.startswith(("/dicom-web/", "/gateway/"))
+        or request.is_json
+    ):
         return True
     accepted = request.accept_mimetypes
     return accepted["application/json"] > accepted["text/html"]

@@ -26,7 +26,7 @@ THREADS = 16
 TIMEOUT_SECONDS = 120
 
 
-class Server(BaseApplication):
+class Server(BaseApplication):  # type: ignore[misc]
     """gunicorn, configured by arguments; the application is built in the worker, after the fork."""
 
     def __init__(self, settings: ServerSettings, listener: str, options: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from flask import Blueprint, jsonify, render_template, request, url_for
 
@@ -82,6 +83,7 @@ def _rail(rows: list[CaseRow], view: str, modality: str, facility: str) -> list[
     modalities = Counter(row.examination.split(" ")[0] for row in shown if row.examination)
     facilities = Counter(row.facility for row in shown)
     groups = [FilterGroup("worklist.views", views)]
+    base = url_for("worklist.worklist", view=view)
     for key, name, counted, chosen in (
         ("worklist.modality", "modality", modalities, modality),
         ("worklist.facility", "facility", facilities, facility),
@@ -89,7 +91,7 @@ def _rail(rows: list[CaseRow], view: str, modality: str, facility: str) -> list[
         # A chosen value is taken away again by the same entry.
         choices = [
             Choice(
-                url_for("worklist.worklist", view=view, **({} if value == chosen else {name: value})),
+                base if value == chosen else f"{base}&{urlencode({name: value})}",
                 value,
                 count,
                 value == chosen,

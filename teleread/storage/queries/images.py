@@ -7,7 +7,7 @@ current bytes are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import contains_eager
@@ -58,6 +58,11 @@ def _column(match: Match) -> Any:
     return (value["Alphabetic"] if attribute.vr == "PN" else value).as_string()
 
 
+def _condition(expression: Any) -> ColumnElement[bool]:
+    # Columns are looked up by name, so the type checker cannot see what they compare to.
+    return cast("ColumnElement[bool]", expression)
+
+
 def _predicate(match: Match) -> ColumnElement[bool]:
     column = _column(match)
     if match.kind is Kind.RANGE:
@@ -67,14 +72,14 @@ def _predicate(match: Match) -> ColumnElement[bool]:
     if match.kind is Kind.WILDCARD:
         # PS3.4 C.2.2.2.4; the signs of LIKE are taken literally.
         literal = match.values[0].replace("!", "!!").replace("%", "!%").replace("_", "!_")
-        return column.ilike(literal.replace("*", "%").replace("?", "_"), escape="!")
+        return _condition(column.ilike(literal.replace("*", "%").replace("?", "_"), escape="!"))
     if match.attribute.keyword in _NUMBERS:
         if not all(value.lstrip("-").isdigit() and len(value) <= 9 for value in match.values):
             raise InvalidInput(match.attribute.keyword, "has to be a whole number", code="bad_number")
-        return column.in_([int(value) for value in match.values])
+        return _condition(column.in_([int(value) for value in match.values]))
     if match.attribute.vr == "PN":
         return func.lower(column) == match.values[0].lower()
-    return column.in_(match.values)
+    return _condition(column.in_(match.values))
 
 
 def _of_level(matches: Sequence[Match], *levels: Level) -> list[ColumnElement[bool]]:
@@ -82,7 +87,7 @@ def _of_level(matches: Sequence[Match], *levels: Level) -> list[ColumnElement[bo
 
 
 def _of_tenant(facility_id: int | None) -> list[ColumnElement[bool]]:
-    seen = [Study.state.not_in(HIDDEN_STATES)]
+    seen: list[ColumnElement[bool]] = [Study.state.not_in(HIDDEN_STATES)]
     if facility_id is not None:
         seen.append(Study.facility_id == facility_id)
     return seen
@@ -130,7 +135,7 @@ def find_series(
     return [(series, instances) for series, instances in session.execute(statement)]
 
 
-def _instances(facility_id: int | None, matches: Sequence[Match]) -> Select[tuple[Instance]]:
+def _instances(facility_id: int | None, matches: Sequence[Match]) -> Select[Instance]:
     return (
         select(Instance)
         .join(Series, Series.id == Instance.series_id)
@@ -203,6 +208,6 @@ def instance_of_case(
     return found
 
 
-def _of_case(case_number: str, facility_id: int | None) -> Select[tuple[Instance]]:
+def _of_case(case_number: str, facility_id: int | None) -> Select[Instance]:
     of_case = select(Reading.study_id).where(Reading.case_number == case_number).scalar_subquery()
     return _instances(facility_id, ()).where(Study.id == of_case, Instance.has_pixels)
