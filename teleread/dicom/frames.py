@@ -326,16 +326,3 @@ class FrameRenderer:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def render_frame(
-    renderer: FrameRenderer,
-    path: Path,
-    frame: int,
-    *,
-    center: float | None = None,
-    width: float | None = None,
-    size: int | None = None,
-) -> bytes:
-    """Return a frame as PNG; see `FrameRenderer.render`."""
-    return renderer.render(path, frame, center=center, width=width, size=size)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from teleread.dicom.raw import BrokenDataset, Element, RawFile, read_raw
+from teleread.dicom.raw import Element, RawFile, read_raw
 from teleread.dicom.text import decode
 from teleread.errors import InvalidInput
 
@@ -196,6 +196,3 @@ def read_identity(path: Path) -> PatientIdentity:
         The file is no dataset, or cut off (an `InvalidInput` whose code is the reason).
     """
     return identity_of(read_raw(path))
-
-
-__all__ = ["RAW_VALUES", "BrokenDataset", "PatientIdentity", "character_sets", "identity_of", "read_identity"]
