@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape as escape_xml
 
@@ -504,7 +505,9 @@ def _write_metadata(pdf: pikepdf.Pdf, content: ReportContent, title: str, moment
 def _limit_and_render(sender: Connection, content: dict[str, Any], memory_bytes: int, seconds: int) -> None:
     """In the child: no more memory and processor time than allowed, and no life beyond the parent's."""
     ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    # A fork brings its parent's address space along; stacks of a parent's threads alone can be half a gigabyte.
+    brought = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (brought + memory_bytes, brought + memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     rendered = render_report(ReportContent.from_json(content))
@@ -531,7 +534,7 @@ def render_in_child(
     seconds : int
         Longest time, on the wall and of the processor.
     memory_bytes : int
-        Largest address space of the child.
+        Largest address space of the child, beyond what it has from its parent.
 
     Raises
     ------
