@@ -1,0 +1,198 @@
+"""Signing: the exact page, authenticated again, once."""
+
+import pytest
+from sqlalchemy import select
+
+from teleread.errors import (
+    Incomplete,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    ReauthenticationFailed,
+    StateChangedMeanwhile,
+    TransitionNotAllowed,
+)
+from teleread.services import reading, reporting, signing
+from teleread.services.signing import authorise_and_sign
+from teleread.storage.models.records import OutboxRow
+from teleread.storage.models.reports import Rendering, ReportVersion, SignAuthorisation
+from tests.builders.centre import SECTIONS, Person, Place, clean_study
+
+
+@pytest.fixture
+def reader(place: Place) -> Person:
+    return place.person("reader1", "reader")
+
+
+@pytest.fixture
+def case_number(place: Place) -> str:
+    return place.send(clean_study())
+
+
+def test_signing_the_same_page_twice_answers_that_it_is_signed(
+    place: Place, reader: Person, case_number: str
+) -> None:
+    page = place.review(case_number, reader, place.write(case_number, reader))
+    first = place.sign(case_number, reader, page)
+    again = place.sign(case_number, reader, page)
+    assert (first.already_signed, again.already_signed) == (False, True)
+    assert again.signed_at == first.signed_at
+    with place.session() as session:
+        assert len(list(session.scalars(select(SignAuthorisation)))) == 1
+
+
+def test_a_version_that_is_signed_cannot_be_signed_by_another_page(
+    place: Place, reader: Person, case_number: str
+) -> None:
+    revision = place.write(case_number, reader)
+    one, other = place.review(case_number, reader, revision), place.review(case_number, reader, revision)
+    place.sign(case_number, reader, one)
+    with pytest.raises(TransitionNotAllowed):
+        place.sign(case_number, reader, other)
+
+
+def test_a_wrong_password_or_a_used_code_signs_nothing(
+    place: Place, reader: Person, case_number: str
+) -> None:
+    page = place.review(case_number, reader, place.write(case_number, reader))
+    code = reader.code(place.wait(seconds=60))
+    for password, totp in (("wrong", code), (reader.new.password, "000000"), ("", "")):
+        with pytest.raises(ReauthenticationFailed):
+            authorise_and_sign(
+                place.engine, case_number, page.rendering_id, str(page.pdf_sha256), password, totp,
+                actor=reader.actor, at=place.at,
+            )  # fmt: skip
+    with place.session() as session:
+        assert session.scalar(select(ReportVersion.status)) == "draft"
+        assert session.scalar(select(SignAuthorisation.id)) is None
+
+
+def test_another_digest_than_the_pages_is_refused(place: Place, reader: Person, case_number: str) -> None:
+    page = place.review(case_number, reader, place.write(case_number, reader))
+    with pytest.raises(InvalidInput):
+        authorise_and_sign(
+            place.engine, case_number, page.rendering_id, "a" * 64, reader.new.password, reader.code(place.at),
+            actor=reader.actor, at=place.at,
+        )  # fmt: skip
+
+
+def test_a_text_that_changed_after_the_review_has_to_be_reviewed_again(
+    place: Place, reader: Person, case_number: str
+) -> None:
+    revision = place.write(case_number, reader)
+    page = place.review(case_number, reader, revision)
+    with place.session() as session:
+        reporting.save_draft(
+            session, case_number, SECTIONS | {"impression": "正常"}, revision, actor=reader.actor, at=place.at
+        )
+    with pytest.raises(StateChangedMeanwhile):
+        place.sign(case_number, reader, page)
+    with pytest.raises(StateChangedMeanwhile):
+        place.review(case_number, reader, revision)
+
+
+def test_a_page_that_is_not_ready_cannot_be_signed(place: Place, reader: Person, case_number: str) -> None:
+    revision = place.write(case_number, reader)
+    with place.session() as session:
+        rendering_id = signing.request_review(session, case_number, revision, actor=reader.actor, at=place.at)
+        assert signing.rendering(session, rendering_id, actor=reader.actor).state == "pending"
+    with pytest.raises(Incomplete):
+        authorise_and_sign(
+            place.engine, case_number, rendering_id, "a" * 64, reader.new.password, reader.code(place.at),
+            actor=reader.actor, at=place.at,
+        )  # fmt: skip
+
+
+def test_an_empty_impression_is_named(place: Place, reader: Person, case_number: str) -> None:
+    revision = place.write(case_number, reader, {"findings": "n.p."})
+    with pytest.raises(Incomplete) as refused:
+        place.review(case_number, reader, revision)
+    assert refused.value.code == "section_empty.impression"
+
+
+def test_a_page_belongs_to_the_reader_who_asked_for_it(
+    place: Place, reader: Person, case_number: str
+) -> None:
+    page = place.review(case_number, reader, place.write(case_number, reader))
+    other = place.person("reader2", "reader")
+    with pytest.raises(NotFound):
+        place.sign(case_number, other, page)
+    with place.session() as session, pytest.raises(NotFound):
+        signing.rendering_pdf(session, place.blobs, page.rendering_id, actor=other.actor)
+
+
+def test_only_the_reader_who_holds_the_case_writes(place: Place, reader: Person, case_number: str) -> None:
+    other = place.person("reader2", "reader")
+    place.write(case_number, reader)
+    with place.session() as session, pytest.raises(NotAllowed):
+        reporting.save_draft(session, case_number, SECTIONS, 1, actor=other.actor, at=place.at)
+    with place.session() as session, pytest.raises(StateChangedMeanwhile):
+        reading.claim(session, case_number, actor=other.actor, at=place.at)
+
+
+def test_a_released_draft_is_found_by_the_next_reader(place: Place, reader: Person, case_number: str) -> None:
+    revision = place.write(case_number, reader)
+    other = place.person("reader2", "reader")
+    with place.session() as session:
+        reading.release(session, case_number, "end of shift", actor=reader.actor, at=place.at)
+        reading.claim(session, case_number, actor=other.actor, at=place.at)
+        draft = reporting.draft(session, case_number, actor=other.actor)
+    assert (draft.revision, draft.sections["findings"]) == (revision, SECTIONS["findings"])
+
+
+def test_a_save_on_a_stale_revision_hands_back_the_newest_text(
+    place: Place, reader: Person, case_number: str
+) -> None:
+    revision = place.write(case_number, reader)
+    with place.session() as session:
+        reporting.save_draft(
+            session, case_number, SECTIONS | {"findings": "newer"}, revision, actor=reader.actor, at=place.at
+        )
+    with place.session() as session, pytest.raises(StateChangedMeanwhile) as stale:
+        reporting.save_draft(
+            session, case_number, SECTIONS | {"findings": "older"}, revision, actor=reader.actor, at=place.at
+        )
+    newest = stale.value.newest
+    assert isinstance(newest, reporting.DraftView)
+    assert (newest.revision, newest.sections["findings"]) == (revision + 1, "newer")
+
+
+def test_saving_what_is_stored_already_is_no_new_revision(
+    place: Place, reader: Person, case_number: str
+) -> None:
+    revision = place.write(case_number, reader)
+    with place.session() as session:
+        again = reporting.save_draft(
+            session, case_number, SECTIONS, revision - 1, actor=reader.actor, at=place.at
+        )
+    assert again == revision
+
+
+def test_the_same_content_gives_the_same_page(place: Place, reader: Person, case_number: str) -> None:
+    revision = place.write(case_number, reader)
+    one, other = place.review(case_number, reader, revision), place.review(case_number, reader, revision)
+    assert one.rendering_id != other.rendering_id
+    assert one.pdf_sha256 == other.pdf_sha256
+
+
+def test_the_worker_signs_the_authorised_digest_and_nothing_else(
+    place: Place, reader: Person, case_number: str
+) -> None:
+    page = place.review(case_number, reader, place.write(case_number, reader))
+    place.sign(case_number, reader, page)
+    path = place.blobs.path(str(page.pdf_sha256))
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes().replace(b"PDF", b"PDG", 1))
+    with place.session() as session:
+        authorisation_id = session.scalar(select(SignAuthorisation.id)) or 0
+    with pytest.raises(InvalidInput):
+        signing.sign_version(place.engine, place.blobs, authorisation_id, keys=place.keys(), at=place.at)
+    with place.session() as session:
+        assert session.scalar(select(ReportVersion.pdf_sha256)) is None
+
+
+def test_what_is_in_the_outbox_names_ids_only(place: Place, reader: Person, case_number: str) -> None:
+    place.review(case_number, reader, place.write(case_number, reader))
+    with place.session() as session:
+        (row,) = session.scalars(select(OutboxRow))
+        assert (row.job, row.subject_id) == ("render_report", session.scalar(select(Rendering.id)))
