@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from teleread import clock
 from teleread.domain.access import Actor, Role, system_actor
-from teleread.services import accounts, facilities, ingest, signing
+from teleread.services import accounts, facilities, ingest
 from teleread.settings import ServerSettings
 from teleread.storage.models.facilities import Gateway
 from teleread.storage.session import transaction
@@ -26,6 +28,24 @@ from teleread.up import prepare
 from teleread.web.app import create_app
 from teleread.web.security import COOKIE
 from teleread.wire.manifest import ManifestInstance, StudyManifest
+
+WORKER = """
+import sys
+from sqlalchemy import select
+from teleread import clock
+from teleread.services import signing
+from teleread.settings import ServerSettings
+from teleread.storage.blobs import BlobStore
+from teleread.storage.models.reports import Rendering
+from teleread.storage.session import open_engine, transaction
+
+settings = ServerSettings.from_env({"TELEREAD_DATA": sys.argv[1]})
+engine = open_engine(settings)
+with transaction(engine, writes=False) as session:
+    waiting = list(session.scalars(select(Rendering.id).where(Rendering.pdf_sha256.is_(None))))
+for rendering in waiting:
+    signing.render_rendering(engine, BlobStore(settings.blobs), rendering, at=clock.now())
+"""
 
 BASE = "https://localhost"
 PASSWORD = "correct horse battery"
@@ -193,15 +213,8 @@ class House:
         return client
 
     def render(self) -> None:
-        """Do what the worker does: make every rendering that waits."""
-        from sqlalchemy import select
-
-        from teleread.storage.models.reports import Rendering
-
-        with transaction(self.engine, writes=False) as session:
-            waiting = list(session.scalars(select(Rendering.id).where(Rendering.pdf_sha256.is_(None))))
-        for rendering in waiting:
-            signing.render_rendering(self.engine, self.blobs, rendering, at=clock.now())
+        """Do what the worker does, and as the worker in a process of its own: make every rendering that waits."""
+        subprocess.run([sys.executable, "-c", WORKER, str(self.settings.data)], check=True, timeout=120)
 
 
 def csrf(client: FlaskClient, path: str) -> str:
