@@ -118,6 +118,8 @@ def answer(receipts: Iterable[InstanceReceipt]) -> Response:
 @blueprint.post("/dicom-web/studies")
 def store() -> Response:
     """Store the instances of the body; the answer names the digest of each as it lies on the disk."""
+    # The limits of pages do not fit here: parts are counted and measured one by one as they stream in.
+    request.max_content_length = None
     try:
         return answer(_receive())
     except InvalidInput as error:

@@ -56,6 +56,7 @@ BLUEPRINTS: dict[str, tuple[Blueprint, ...]] = {
         fonts.blueprint,
         qido.blueprint,
         wado.blueprint,
+        stow.blueprint,
     ),
     "gateway": (health.blueprint, stow.blueprint, gateway_api.blueprint),
 }

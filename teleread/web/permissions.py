@@ -71,6 +71,7 @@ PEOPLE_ROUTES: dict[str, Rule] = {
     "qido.studies": Rule(_DICOMWEB, Action.SEE_IMAGES),
     "qido.series": Rule(_DICOMWEB, Action.SEE_IMAGES),
     "qido.instances": Rule(_DICOMWEB, Action.SEE_IMAGES),
+    "stow.store": Rule(_DICOMWEB, Action.STORE_INSTANCES),
     "wado.study": Rule(_DICOMWEB, Action.SEE_IMAGES),
     "wado.series": Rule(_DICOMWEB, Action.SEE_IMAGES),
     "wado.instance": Rule(_DICOMWEB, Action.SEE_IMAGES),

@@ -16,7 +16,7 @@ from teleread import clock
 from teleread.dicom.multipart import iter_parts
 from teleread.services import accounts
 from teleread.storage.session import transaction
-from tests.web.conftest import BASE, SYSTEM, House, csrf
+from tests.web.conftest import BASE, SYSTEM, House, csrf, ct_file
 from tests.web.conftest import house as house  # noqa: PLC0414 - the same centre, for this package
 
 ROOT = "/dicom-web/studies"
@@ -176,3 +176,19 @@ def test_one_uid_from_two_facilities_is_never_shown_as_one_study(house: House, r
     assert reader.get(f"{ROOT}/{uid}/metadata", base_url=BASE).status_code == 400
     own = house.client().get(f"{ROOT}/{uid}/metadata", base_url=BASE, headers=token(house, "kita"))
     assert len(own.json) == 3
+
+
+def test_a_token_for_writing_stores_what_is_deidentified_and_nothing_else(house: House) -> None:
+    client, headers = house.client(), token(house, "kita", "dicomweb.write")
+    headers["Content-Type"] = 'multipart/related; type="application/dicom"; boundary=b'
+
+    def body(pseudonym: str) -> bytes:
+        file = ct_file("2.25.777", 1, pseudonym=pseudonym)
+        return b"--b\r\nContent-Type: application/dicom\r\n\r\n" + file + b"\r\n--b--\r\n"
+
+    named = client.post(ROOT, base_url=BASE, data=body("YAMADA^TARO"), headers=headers)
+    assert named.status_code == 409
+    stored = client.post(ROOT, base_url=BASE, data=body("C36PV-4K2M7"), headers=headers)
+    assert stored.status_code == 200, stored.text
+    reading = token(house, "kita", "dicomweb.read") | {"Content-Type": headers["Content-Type"]}
+    assert client.post(ROOT, base_url=BASE, data=body("C36PV-4K2M7"), headers=reading).status_code == 403

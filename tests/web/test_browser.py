@@ -70,6 +70,7 @@ def picture(page: Any, name: str) -> None:
     if PICTURES:
         for width in (1440, 1280):
             page.set_viewport_size({"width": width, "height": 900 if width == 1440 else 800})
+            page.evaluate("document.fonts.ready.then(() => true)")
             page.wait_for_timeout(300)
             page.screenshot(path=Path(PICTURES) / f"{name}-{width}.png")
         page.set_viewport_size({"width": 1440, "height": 900})
@@ -81,7 +82,7 @@ def in_both_languages(page: Any, name: str) -> None:
         address = page.url
         page.locator('button[name="language"][value="ja"]').click()
         page.goto(address)
-        page.wait_for_timeout(1200)
+        page.wait_for_timeout(2000)
         picture(page, f"{name}-ja")
         page.locator('button[name="language"][value="en"]').click()
         page.goto(address)
