@@ -40,7 +40,10 @@ class BlobStore:
 
     def new_part(self) -> Path:
         """Return a fresh path on the same file system, for content that is on its way in; then call `adopt`."""
-        make_folder(self._parts)
+        try:
+            make_folder(self._parts)
+        except OSError as error:
+            raise _as_out_of_space(error) from error
         return self._parts / f"{secrets.token_hex(12)}.part"
 
     def put(self, source: Path | BinaryIO | bytes) -> tuple[str, int]:
