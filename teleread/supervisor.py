@@ -48,12 +48,15 @@ class Child:
         The whole environment of the process.
     log : Path
         File that its output is appended to.
+    ends_last : bool
+        Whether the others need it until they have ended themselves.
     """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
+    ends_last: bool = False
 
 
 @dataclass
@@ -127,21 +130,15 @@ class Supervisor:
             return self._running[name].starts
 
     def stop(self, *, seconds: float = 15.0) -> None:
-        """End all children, last started first, and wait; what does not end in time is killed."""
+        """End all children and wait, those that the others need last; what does not end in time is killed."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
-        processes = [r.process for r in reversed(self._running.values()) if r.process is not None]
-        for process in processes:
-            if process.poll() is None:
-                process.terminate()
-        deadline = time.monotonic() + seconds
-        for process in processes:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for ends_last in (False, True):
+            _end(
+                [r.process for r in self._running.values() if r.process and r.child.ends_last is ends_last],
+                seconds,
+            )
 
     def _watch(self) -> None:
         while not self._ending.is_set():
@@ -179,6 +176,19 @@ class Supervisor:
             )
         running.started = now
         running.starts += 1
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    deadline = time.monotonic() + seconds
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def until_signal() -> threading.Event:

@@ -55,7 +55,7 @@ _TLS_KEY_USAGE = x509.KeyUsage(
 )
 
 #: How long the parts may need until they answer.
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 
 
 def prepare(settings: ServerSettings) -> None:
@@ -195,7 +195,13 @@ def children(chosen: Centre, *, workers: int = 1) -> list[Child]:
         commands[f"worker-{number}"] = python("-m", "workers.main", "work")
     commands["relay"] = python("-m", "workers.main", "relay")
     return [
-        Child(name, command, chosen.environment, settings.data / "logs" / f"{name}.log")
+        Child(
+            name,
+            command,
+            chosen.environment,
+            settings.data / "logs" / f"{name}.log",
+            ends_last=name == "redis",
+        )
         for name, command in commands.items()
     ]
 
@@ -257,7 +263,7 @@ def _takes_tls(port: int) -> bool:
     context.verify_mode = ssl.CERT_NONE
     try:
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=2) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
             context.wrap_socket(plain, server_hostname="localhost"),
         ):
             return True

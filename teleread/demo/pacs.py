@@ -93,6 +93,7 @@ class Item:
     started_ms: int = 0
     answered_ms: int = 0
     needs_wrapping: bool = False
+    unanswered: int = 0
 
     @property
     def context(self) -> tuple[str, str]:
@@ -221,6 +222,7 @@ class Sender:
             assoc = self._associate(contexts)
             while waiting and assoc.is_established:
                 if not self._send_one(assoc, waiting[0]):
+                    waiting[0].unanswered += 1
                     break
                 gives_up = time.monotonic() + self._patience_seconds
                 yield waiting.pop(0)

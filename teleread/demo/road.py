@@ -193,6 +193,7 @@ class Road:
         )  # fmt: skip
         with (
             (self.data / "logs" / "pacs-send.log").open("ab") as log,
+            (self.pacs_data / "sent.jsonl").open("a", encoding="utf-8") as told,
             subprocess.Popen(
                 command, env=dict(self.environment), stdout=subprocess.PIPE, stderr=log, text=True
             ) as sender,
@@ -201,6 +202,7 @@ class Road:
                 raise Unavailable("the sender has no output")
             try:
                 for line in sender.stdout:
+                    told.write(line)
                     yield json.loads(line)
             finally:
                 if sender.poll() is None:
