@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 #: Keys made at the first start, each 32 bytes. None of them is ever written into the database.
-SECRETS = ("session.key", "audit.key", "reader-keys.key")
+SECRETS = ("session.key", "audit.key", "accounts.key", "reader-keys.key")
 
 #: Life of the TLS certificate of the listeners.
 _SERVER_DAYS = 825

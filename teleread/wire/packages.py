@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from teleread.wire.message import PROTOCOL, SHA256, AgeText, Message, UIDText, is_one_of, is_text
+from teleread.wire.message import PROTOCOL, SHA256, Message, UIDText, is_one_of, is_text
 
 REPORT_KINDS = ("report", "addendum", "correction")
 REPORT_STATUSES = ("final", "preliminary")
@@ -16,7 +16,8 @@ class ReportPackage(Message):
 
     `pdf_sha256` is of the signed PDF, `content_sha256` of the canonical content that was signed and that
     the PDF carries as an attachment. Pseudonym, UID, accession, sex and age are what the gateway compares
-    with its vault before a name goes on the report.
+    with its vault before a name goes on the report; the age is as the study has it, also where that is no
+    value of VR AS.
     """
 
     package_id: Annotated[str, is_text(64)]
@@ -25,7 +26,7 @@ class ReportPackage(Message):
     pseudonym: Annotated[str, is_text(16)]
     accession: str
     sex: str
-    age: AgeText
+    age: str
     version: int
     kind: Annotated[str, is_one_of(*REPORT_KINDS)]
     status: Annotated[str, is_one_of(*REPORT_STATUSES)]
