@@ -241,10 +241,10 @@ class RoundTrip:
             uid = account.facility_study_uid
             account.listed_ms = self._listed.get(account.gateway.get("centre_study_uid") or "", 0)
             account.signed_ms = self._signed.get(account.gateway.get("centre_study_uid") or "", 0)
-            count = len(home.pop(uid, []))
-            if count != int(account.is_stored):
+            account.home = home.pop(uid, [])
+            if len(account.home) != int(account.is_stored):
                 self.failures.append(
-                    f"study {account.gateway.get('case_number')}: {count} reports in the PACS"
+                    f"study {account.gateway.get('case_number')}: {len(account.home)} reports in the PACS"
                 )
         if home:
             self.failures.append(f"{len(home)} reports of studies that were not sent")
