@@ -129,6 +129,10 @@ class ServerSettings:
         """Return the key that anchors the head of the audit chain."""
         return self._secret("audit.key")
 
+    def accounts_key(self) -> bytes:
+        """Return the key that seals the one-time code secrets in the database."""
+        return self._secret("accounts.key")
+
     def reader_keys_key(self) -> bytes:
         """Return the key from which the passphrases of the readers' keys are derived."""
         return self._secret("reader-keys.key")

@@ -19,7 +19,7 @@ from teleread.errors import InvalidInput, NotFound, NotSignedIn, Reauthenticatio
 from teleread.services import audit
 from teleread.storage.models.accounts import APIToken, SignInFailure, User, UserSession
 from teleread.storage.models.facilities import Facility
-from teleread.storage.session import transaction
+from teleread.storage.session import sealer, transaction
 
 IDLE = timedelta(minutes=15)
 ABSOLUTE = timedelta(hours=12)
@@ -144,6 +144,7 @@ def create_user(
     password = password if password is not None else secrets.token_urlsafe(15)
     if len(password) < 12:
         raise InvalidInput("password", "has to have at least 12 characters")
+    totp_secret = pyotp.random_base32()
     user = User(
         username=username,
         display_name=display_name.strip(),
@@ -153,7 +154,7 @@ def create_user(
         licence_number=licence_number,
         title=title,
         password_hash=_hasher.hash(password),
-        totp_secret=pyotp.random_base32(),
+        totp_secret=sealer(session).seal(totp_secret, owner=username),
         totp_step=0,
         is_active=True,
         created_at=at,
@@ -161,8 +162,8 @@ def create_user(
     session.add(user)
     session.flush()
     audit.record(session, actor=actor, at=at, act="user.create", detail={"user": username, "roles": chosen})
-    uri = pyotp.TOTP(user.totp_secret).provisioning_uri(name=username, issuer_name="teleread")
-    return NewUser(user, password, user.totp_secret, uri)
+    uri = pyotp.TOTP(totp_secret).provisioning_uri(name=username, issuer_name="teleread")
+    return NewUser(user, password, totp_secret, uri)
 
 
 def deactivate_user(session: Session, username: str, *, actor: Actor, at: datetime) -> None:
@@ -240,7 +241,8 @@ def _verify(
         user = session.scalar(select(User).where(User.username == username))
     # Everything is computed in every case: neither time nor answer tells what was wrong.
     is_password = _password_fits(user.password_hash if user else _NOBODYS_HASH, password)
-    step = _totp_step(user.totp_secret if user else "A" * 32, totp, at)
+    secret = sealer(engine).open(user.totp_secret, owner=user.username) if user else "A" * 32
+    step = _totp_step(secret, totp, at)
     with transaction(engine) as session:
         session.execute(delete(SignInFailure).where(SignInFailure.at <= at - FAILURE_WINDOW))
         failures = session.scalar(

@@ -274,9 +274,12 @@ def _fill_study(study: Study, index: IndexedInstance, at: datetime) -> None:
     if index.modality and index.modality not in study.modalities:
         study.modalities = sorted({*study.modalities, index.modality})
     # The first instance that has a value gives it; a later one never takes it away.
-    for name in ("sex", "age", "study_date", "study_time", "study_description", "accession"):
-        if not getattr(study, name):
-            setattr(study, name, getattr(index, name))
+    study.sex = study.sex or index.sex
+    study.age = study.age or index.age
+    study.study_date = study.study_date or index.study_date
+    study.study_time = study.study_time or index.study_time
+    study.study_description = study.study_description or index.study_description
+    study.accession = study.accession or index.accession
     if not study.attributes:
         study.attributes = index.study_attributes
 
@@ -328,8 +331,12 @@ def receive_manifest(
     if manifest.revision >= study.manifest_revision:
         study.manifest = manifest.to_json()
         study.manifest_revision = manifest.revision
-        for name in ("sex", "age", "study_date", "study_time", "study_description", "accession"):
-            setattr(study, name, getattr(manifest, name) or getattr(study, name))
+        study.sex = manifest.sex or study.sex
+        study.age = manifest.age or study.age
+        study.study_date = manifest.study_date or study.study_date
+        study.study_time = manifest.study_time or study.study_time
+        study.study_description = manifest.study_description or study.study_description
+        study.accession = manifest.accession or study.accession
         study.modalities = sorted({*study.modalities, *manifest.modalities})
         session.flush()
     verdict = complete_if_met(session, study, actor=actor, at=at)

@@ -13,15 +13,17 @@ from sqlalchemy.orm import Session
 from teleread.errors import OutOfSpace, Unavailable
 from teleread.settings import ServerSettings
 from teleread.storage import audit_chain
+from teleread.storage.sealing import Sealer
 
 # NORMAL would lose acknowledged commits in a power cut, which kill -9 never shows.
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000")
 
 _WRITES = "teleread_writes"
 _AUDIT_KEY = "teleread_audit_key"
+_ACCOUNTS_KEY = "teleread_accounts_key"
 
 
-def make_engine(url: str, *, audit_key: bytes | None = None) -> Engine:
+def make_engine(url: str, *, audit_key: bytes | None = None, accounts_key: bytes | None = None) -> Engine:
     """Return an engine for SQLite or PostgreSQL. Never carry it over a fork.
 
     Parameters
@@ -30,6 +32,8 @@ def make_engine(url: str, *, audit_key: bytes | None = None) -> Engine:
         SQLAlchemy URL; a plain ``postgresql://`` gets the driver psycopg.
     audit_key : bytes, optional
         Anchors the head of the audit chain. Without it every act that is audited is refused.
+    accounts_key : bytes, optional
+        Seals what accounts keep secret (`sealer`). Without it nobody can be added or sign in.
     """
     parsed = make_url(url)
     if parsed.drivername == "postgresql":
@@ -38,12 +42,23 @@ def make_engine(url: str, *, audit_key: bytes | None = None) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
-    return engine.execution_options(**{_AUDIT_KEY: audit_key})
+    return engine.execution_options(**{_AUDIT_KEY: audit_key, _ACCOUNTS_KEY: accounts_key})
 
 
 def open_engine(settings: ServerSettings) -> Engine:
-    """Return the engine of a prepared centre, with its audit key."""
-    return make_engine(settings.database_url, audit_key=settings.audit_key())
+    """Return the engine of a prepared centre, with its keys."""
+    return make_engine(
+        settings.database_url, audit_key=settings.audit_key(), accounts_key=settings.accounts_key()
+    )
+
+
+def sealer(place: Engine | Session) -> Sealer:
+    """Return what seals and opens the secrets of accounts in this database."""
+    engine = place.get_bind().engine if isinstance(place, Session) else place
+    key = engine.get_execution_options().get(_ACCOUNTS_KEY)
+    if key is None:
+        raise Unavailable("the key of the accounts is not there")
+    return Sealer(key)
 
 
 def _on_sqlite_connect(connection: Any, _: object) -> None:

@@ -4,9 +4,11 @@ from datetime import timedelta
 from time import perf_counter
 
 import pytest
+from sqlalchemy import select
 
 from teleread.errors import InvalidInput, NotAllowed, NotSignedIn, ReauthenticationFailed
 from teleread.services import accounts, audit
+from teleread.storage.models.accounts import User
 from tests.builders.centre import OPERATOR, Person, Place
 
 HERE = "192.0.2.7"
@@ -201,3 +203,10 @@ def test_a_reader_makes_no_users(place: Place, reader: Person) -> None:
         accounts.create_user(
             session, username="reader2", display_name="二", roles=["reader"], actor=reader.actor, at=place.at
         )
+
+
+def test_the_database_alone_does_not_give_the_one_time_codes_away(place: Place, reader: Person) -> None:
+    with place.session() as session:
+        stored = session.scalar(select(User.totp_secret).where(User.username == "reader1"))
+    assert stored is not None
+    assert reader.new.totp_secret not in stored

@@ -24,6 +24,7 @@ class User(Base):
     licence_number: Mapped[str] = mapped_column(default="")
     title: Mapped[str] = mapped_column(default="")
     password_hash: Mapped[str]
+    # Sealed with the accounts' key (`teleread.storage.sealing`), for this user name.
     totp_secret: Mapped[str]
     # The last time step whose one-time code was accepted; that code and older ones are worth nothing any more.
     totp_step: Mapped[int] = mapped_column(default=0)
