@@ -110,7 +110,7 @@ def test_one_changed_character_in_the_vault_is_a_doubt(seed: int, field: str) ->
 
 
 CONTENT: dict[str, Any] = {
-    "case_number": "4MZ09D83",
+    "case_number": "4MZ09D89",
     "study_instance_uid": "2.25.1",
     "pseudonym": "C36PV-4K2M7",
     "accession": "A1",
