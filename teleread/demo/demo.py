@@ -268,7 +268,7 @@ class RoundTrip:
 
     def _read(self, person: Person) -> None:
         """One reader's work, until the round trip is over."""
-        client = self._road.reader(person)
+        client = self._road.reader(person, patience_seconds=PATIENCE_SECONDS)
         try:
             client.sign_in()
             while not self._over.is_set():
