@@ -50,7 +50,7 @@ test: setup-tests check
 trials: setup-tests
 	@$(BIN)/python -m tests.trials $(ONLY)
 
-bench: setup-tests
+bench: setup
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
 lock: setup
