@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from teleread.dicom.frames import FrameRenderer
     from teleread.domain.access import Actor
+    from teleread.services.viewing import ViewLog
     from teleread.settings import ServerSettings
     from teleread.storage.blobs import BlobStore
 
@@ -33,6 +34,7 @@ class Centre:
     engine: Engine
     blobs: BlobStore
     renderer: FrameRenderer
+    views: ViewLog
 
 
 def centre() -> Centre:

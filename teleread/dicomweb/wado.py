@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 
+from teleread import clock
 from teleread.dicom.frames import frame_bytes
 from teleread.dicom.json_model import dataset_json
 from teleread.dicom.multipart import multipart_stream
@@ -52,7 +53,9 @@ _FRAMES_LIMIT = 4096
 
 def _found(study_uid: str, series_uid: str | None = None, sop_uid: str | None = None) -> Sequence[Instance]:
     with transaction(centre().engine, writes=False) as session:
-        return images.all_instances(session, actor().facility_id, study_uid, series_uid, sop_uid)
+        found = images.all_instances(session, actor().facility_id, study_uid, series_uid, sop_uid)
+    centre().views.note(found, actor=actor(), at=clock.now())
+    return found
 
 
 def _multipart(parts: Iterable[tuple[Mapping[str, str], Any]], kind: str) -> Response:

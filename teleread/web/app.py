@@ -12,6 +12,7 @@ from teleread import resources
 from teleread.dicom.frames import FrameRenderer
 from teleread.dicomweb import qido, stow, wado
 from teleread.dicomweb.context import EXTENSION, Centre
+from teleread.services.viewing import ViewLog
 from teleread.storage.blobs import BlobStore
 from teleread.storage.session import open_engine
 from teleread.web import (
@@ -98,11 +99,13 @@ def create_app(
         ONLY_JSON=listener == "gateway",
     )
     app.session_interface = security.TokenSessions(key)
+    engine = engine if engine is not None else open_engine(settings)
     app.extensions[EXTENSION] = Centre(
         settings=settings,
-        engine=engine if engine is not None else open_engine(settings),
+        engine=engine,
         blobs=BlobStore(settings.blobs),
         renderer=FrameRenderer(),
+        views=ViewLog(engine),
     )
     gate.csrf.init_app(app)
     gate.install(app, listener)

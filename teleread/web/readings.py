@@ -225,6 +225,7 @@ def frame(case_number: str, sop_uid: str, number: int) -> ResponseReturnValue:
         instance = images.instance_of_case(session, case_number_of(case_number), sop_uid, actor().facility_id)
     if not 1 <= number <= instance.number_of_frames:
         raise NotFound("the instance has no such frame")
+    here.views.note([instance], actor=actor(), at=clock.now())
     path = here.blobs.path(instance.sha256)
     try:
         picture = here.renderer.render(path, number, center=center, width=width)
