@@ -77,6 +77,7 @@ class ReaderClient:
         self._who = sign_in
         self._patience_seconds = patience_seconds
         context = ssl.create_default_context(cafile=str(ca_certificate))
+        self._pages: dict[str, int] = {}
         self._http = httpx.Client(base_url=url, verify=context, timeout=30.0)
 
     def close(self) -> None:
@@ -186,6 +187,7 @@ class ReaderClient:
         seen = hashlib.sha256(pdf).hexdigest()
         if seen != state["pdf_sha256"]:
             raise Unavailable("the PDF shown is not the one that was rendered")
+        self._pages[rendering] = state["pages"]
         return rendering, seen
 
     def sign(self, case_number: str, rendering: str, pdf_sha256: str) -> None:
@@ -197,6 +199,7 @@ class ReaderClient:
                 "csrf_token": self._token(page),
                 "rendering_id": rendering,
                 "pdf_sha256": pdf_sha256,
+                "seen_pages": str(self._pages.get(rendering, 0)),
                 "password": self._who.password,
                 "totp": self._who.one_time_code(),
             }

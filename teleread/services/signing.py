@@ -252,6 +252,7 @@ def authorise_and_sign(  # noqa: PLR0917 - the form's fields, in its order
     password: str,
     totp: str,
     *,
+    seen_pages: int,
     actor: Actor,
     at: datetime,
 ) -> SignedReport:
@@ -264,6 +265,8 @@ def authorise_and_sign(  # noqa: PLR0917 - the form's fields, in its order
     ----------
     pdf_sha256 : str
         Digest of the page that was shown; another one than the rendering's is refused.
+    seen_pages : int
+        How many pages the reader says to have looked at: all of them, or nothing is signed.
 
     Raises
     ------
@@ -271,6 +274,8 @@ def authorise_and_sign(  # noqa: PLR0917 - the form's fields, in its order
         This version is signed already, by another rendering or person.
     StateChangedMeanwhile
         Text or study changed since the rendering: it has to be reviewed again.
+    Incomplete
+        The PDF is not there yet, not all its pages were looked at, or something else stands against signing.
     ReauthenticationFailed
         Password or one-time code was refused.
     """
@@ -281,7 +286,10 @@ def authorise_and_sign(  # noqa: PLR0917 - the form's fields, in its order
         )
         if signed is not None:
             return signed
-        _refuse_stale(_rendering_of(session, case_number, rendering_id, actor), pdf_sha256, actor)
+        found = _rendering_of(session, case_number, rendering_id, actor)
+        _refuse_stale(found, pdf_sha256, actor)
+        if seen_pages != found.pages:
+            raise Incomplete("not all pages were looked at", code="pages_unseen")
     if actor.user_id is None:
         raise NotAllowed("only a person can sign")
     accounts.reauthenticate(engine, actor.user_id, password, totp, at=at, from_where=actor.from_where)

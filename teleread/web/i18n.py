@@ -152,8 +152,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "viewer.series_number": ("シリーズ {number}", "Series {number}"),
     "viewer.no_images": ("表示できる画像はまだありません。", "There are no images to show yet."),
     "viewer.cannot": (
-        "この画像を表示できません。ほかの画像は表示できます。",
-        "This image cannot be shown. The others can.",
+        "この画像を表示できません（形式）。",
+        "This image cannot be shown (format).",
+    ),
+    "viewer.others_can": ("ほかの画像は表示できます。", "Others of this series can."),
+    "viewer.line": (
+        "画像を取り出せませんでした。送り直すと、もう一度試します。",
+        "The image did not arrive. Scroll away and back to try again.",
     ),
     "viewer.position": ("{index} / {count}", "{index} / {count}"),
     "viewer.not_for_you": ("画像の表示は読影医だけができます。", "Only readers see the images."),
@@ -234,6 +239,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "review.back": ("編集に戻る", "Back to the text"),
     "review.sign": ("署名して確定", "Sign"),
+    "review.seen_pages": ("全{pages}頁を見ました", "I have looked at all pages ({pages})"),
+    "review.seen_first": (
+        "最後の頁まで見てから印を付けると、署名できます。",
+        "Look through to the last page and tick the box; then you can sign.",
+    ),
+    "review.pages_unseen": (
+        "全ての頁を見たという印がありません。署名はしていません。",
+        "The box for having looked at all pages was not ticked. Nothing was signed.",
+    ),
+    "review.missing_glyphs": (
+        "報告書の書体にない文字があり、PDFに表示できません: {characters}　本文に戻って書き換えてください。",
+        "The report's typeface lacks these characters, so the PDF cannot show them: {characters} Write them otherwise.",
+    ),
     "review.not_ready": ("PDFが表示されると署名できます", "You can sign when the PDF is shown"),
     "review.refused": (
         "本人確認ができませんでした。6桁は一度しか使えません。新しい6桁でもう一度どうぞ。",

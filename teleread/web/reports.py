@@ -15,13 +15,13 @@ from teleread.errors import (
     ReauthenticationFailed,
     StateChangedMeanwhile,
 )
-from teleread.services import reading, reporting, signing
+from teleread.services import reading, reporting, signing, viewing
 from teleread.storage.session import transaction
 from teleread.web.auth import half_width
 from teleread.web.errors import wants_json
 from teleread.web.readings import case_page
 from teleread.web.security import PDF_SECURITY_POLICY
-from teleread.web.views.cases import CaseRow, case_row
+from teleread.web.views.cases import CaseRow, case_number_of, case_row
 from teleread.web.views.layout import language
 from teleread.web.views.times import clock_time, moment
 
@@ -158,6 +158,7 @@ def review_pdf(case_number: str, rendering_id: str) -> ResponseReturnValue:
 def sign(case_number: str) -> ResponseReturnValue:
     """Take the reader's signature for one digest, with password and a fresh one-time code."""
     rendering_id = request.form.get("rendering_id", "")
+    seen = request.form.get("seen_pages", "")
     try:
         signed_report = signing.authorise_and_sign(
             centre().engine,
@@ -166,12 +167,18 @@ def sign(case_number: str) -> ResponseReturnValue:
             request.form.get("pdf_sha256", ""),
             request.form.get("password", ""),
             half_width(request.form.get("totp", "")),
+            seen_pages=int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 6 else 0,
             actor=actor(),
             at=clock.now(),
         )
-    except (ReauthenticationFailed, StateChangedMeanwhile) as error:
+    except (Incomplete, ReauthenticationFailed, StateChangedMeanwhile) as error:
         if wants_json():
             raise
+        if isinstance(error, Incomplete):
+            unseen = error.code == "pages_unseen"
+            return _review_page(
+                case_number, rendering_id, "review.pages_unseen" if unseen else "review.changed", 409
+            )
         if isinstance(error, ReauthenticationFailed):
             return _review_page(case_number, rendering_id, "review.refused", 403)
         return _review_page(case_number, rendering_id, "review.changed", 409)
@@ -222,6 +229,7 @@ def signed(case_number: str) -> ResponseReturnValue:
 def signed_pdf(case_number: str) -> ResponseReturnValue:
     """Return the newest signed PDF, under the pseudonym."""
     here = centre()
-    with transaction(here.engine, writes=False) as session:
+    with transaction(here.engine) as session:
         pdf = signing.signed_pdf(session, here.blobs, case_number, actor=actor())
+        viewing.note_report(session, case_number_of(case_number), actor=actor(), at=clock.now())
     return pdf_answer(pdf)

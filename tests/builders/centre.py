@@ -157,6 +157,7 @@ class Place:
             page.pdf_sha256,
             reader.new.password,
             reader.code(self.at),
+            seen_pages=page.pages or 0,
             actor=reader.actor,
             at=self.at,
         )

@@ -60,11 +60,22 @@ def test_a_wrong_password_or_a_used_code_signs_nothing(
         with pytest.raises(ReauthenticationFailed):
             authorise_and_sign(
                 place.engine, case_number, page.rendering_id, str(page.pdf_sha256), password, totp,
-                actor=reader.actor, at=place.at,
+                seen_pages=page.pages or 0, actor=reader.actor, at=place.at,
             )  # fmt: skip
     with place.session() as session:
         assert session.scalar(select(ReportVersion.status)) == "draft"
         assert session.scalar(select(SignAuthorisation.id)) is None
+
+
+def test_a_page_that_was_not_looked_at_is_not_signed(place: Place, reader: Person, case_number: str) -> None:
+    page = place.review(case_number, reader, place.write(case_number, reader))
+    assert page.pages
+    with pytest.raises(Incomplete) as refused:
+        authorise_and_sign(
+            place.engine, case_number, page.rendering_id, str(page.pdf_sha256), reader.new.password,
+            reader.code(place.at), seen_pages=page.pages - 1, actor=reader.actor, at=place.at,
+        )  # fmt: skip
+    assert refused.value.code == "pages_unseen"
 
 
 def test_another_digest_than_the_pages_is_refused(place: Place, reader: Person, case_number: str) -> None:
@@ -72,7 +83,7 @@ def test_another_digest_than_the_pages_is_refused(place: Place, reader: Person, 
     with pytest.raises(InvalidInput):
         authorise_and_sign(
             place.engine, case_number, page.rendering_id, "a" * 64, reader.new.password, reader.code(place.at),
-            actor=reader.actor, at=place.at,
+            seen_pages=1, actor=reader.actor, at=place.at,
         )  # fmt: skip
 
 
@@ -99,7 +110,7 @@ def test_a_page_that_is_not_ready_cannot_be_signed(place: Place, reader: Person,
     with pytest.raises(Incomplete):
         authorise_and_sign(
             place.engine, case_number, rendering_id, "a" * 64, reader.new.password, reader.code(place.at),
-            actor=reader.actor, at=place.at,
+            seen_pages=1, actor=reader.actor, at=place.at,
         )  # fmt: skip
 
 

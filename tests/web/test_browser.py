@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import time
@@ -9,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from werkzeug.serving import make_server
 
 from tests.web.conftest import PASSWORD, House
@@ -114,6 +117,13 @@ def pixels(page: Any) -> list[int]:
     )
 
 
+def dark_share(shot: bytes) -> float:
+    """Return which part of a bright page's middle is ink; 0 while the page itself is not bright."""
+    grey = np.asarray(Image.open(io.BytesIO(shot)).convert("L"))
+    middle = grey[grey.shape[0] // 4 : -grey.shape[0] // 8, grey.shape[1] // 4 : -grey.shape[1] // 4]
+    return float((middle < 110).mean()) if (middle > 200).mean() > 0.5 else 0.0
+
+
 def test_a_reader_does_a_case_in_the_browser(house: House, page: Any) -> None:
     number = house.study(slices=7)
     house.study(slices=2, description="HEAD PLAIN")
@@ -159,10 +169,14 @@ def test_a_reader_does_a_case_in_the_browser(house: House, page: Any) -> None:
     assert page.get_by_role("button", name="Sign Ctrl").is_disabled()
     house.render()
     page.locator("iframe").wait_for()
-    page.wait_for_timeout(2500)
+    until(lambda: dark_share(page.locator("iframe").screenshot()) > 0.002)
     shot = page.locator("iframe").screenshot()
-    assert len(shot) > 10_000
+    assert 0.002 < dark_share(shot) < 0.3
+    sign = page.get_by_role("button", name="Sign Ctrl")
+    assert sign.is_disabled()
     in_both_languages(page, "03-sign")
+    page.check("[data-seen]")
+    assert sign.is_enabled()
     page.fill('input[name="password"]', PASSWORD)
     page.fill('input[name="totp"]', house.code("reader"))
     page.keyboard.press("Control+Enter")

@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 
 from tests.web.conftest import BASE, PASSWORD, House, csrf
 
-SECTIONS = {"findings": "A nodule of 12 mm.", "impression": "Nodule."}
+SECTIONS = {"findings": "A nodule of 12 mm 🦴.", "impression": "Nodule."}
 
 
 def test_a_case_is_claimed_written_reviewed_and_signed(house: House, reader: FlaskClient) -> None:
@@ -44,21 +44,31 @@ def test_a_case_is_claimed_written_reviewed_and_signed(house: House, reader: Fla
     ready = reader.get(review, base_url=BASE, headers={"Accept": "application/json"}).json
     assert ready["state"] == "ready"
     assert "disabled" not in reader.get(review, base_url=BASE).text
+    assert ready["missing_glyphs"] == "🦴"
+    assert "so the PDF cannot show them: 🦴" in reader.get(review, base_url=BASE).text
     pdf = reader.get(f"{review}/pdf", base_url=BASE)
     assert hashlib.sha256(pdf.data).hexdigest() == ready["pdf_sha256"]
 
     form = {
         "rendering_id": review.rpartition("/")[2],
         "pdf_sha256": ready["pdf_sha256"],
+        "seen_pages": "",
         "password": "wrong",
         "totp": "000000",
         "csrf_token": token,
     }
-    assert reader.post(f"{page}/sign", base_url=BASE, data=form).status_code == 403
+    wrong = form | {"seen_pages": str(ready["pages"])}
+    assert reader.post(f"{page}/sign", base_url=BASE, data=wrong).status_code == 403
     form |= {"password": PASSWORD, "totp": house.code("reader")}
+    unseen = reader.post(f"{page}/sign", base_url=BASE, data=form)
+    assert unseen.status_code == 409
+    assert "Nothing was signed" in unseen.text
+    form |= {"seen_pages": str(ready["pages"]), "totp": house.code("reader")}
     signed = reader.post(f"{page}/sign", base_url=BASE, data=form)
     assert signed.status_code == 303, signed.text
     assert reader.get(f"{page}/signed", base_url=BASE).status_code == 200
+    # The worker has not put the signature under it yet: there is nothing to show, and nothing to record.
+    assert reader.get(f"{page}/signed/pdf", base_url=BASE).status_code == 404
     again = reader.post(f"{page}/sign", base_url=BASE, data=form, headers={"Accept": "application/json"})
     assert again.json["already_signed"] is True
     late = reader.post(

@@ -14,6 +14,7 @@
   const KEPT = 240;
   const kept = new Map();
   let frames = [];
+  let shownOne = false;
   let index = 0;
   let window_ = { center: "", width: "" };
 
@@ -49,11 +50,14 @@
       }
       context.drawImage(picture, 0, 0);
       said.textContent = "";
+      shownOne = true;
       canvas.dataset.shown = wanted;
-    } catch {
-      if (frames[index] !== wanted) return;
+    } catch (fault) {
+      if (frames[index] !== wanted || address(wanted) !== url) return;
       context.fillRect(0, 0, canvas.width, canvas.height);
-      said.textContent = viewer.dataset.cannot;
+      // 404 is the centre's word for a frame that no decoder of ours can read; anything else may pass.
+      if (fault.message !== "404") said.textContent = viewer.dataset.line;
+      else said.textContent = shownOne ? `${viewer.dataset.cannot} ${viewer.dataset.othersCan}` : viewer.dataset.cannot;
       delete canvas.dataset.shown;
     }
     for (let step = 1; step <= AHEAD; step += 1) {
@@ -69,6 +73,7 @@
   const open = (button) => {
     for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
     frames = JSON.parse(button.dataset.frames);
+    shownOne = false;
     index = Math.floor((frames.length - 1) / 2);
     viewer.querySelector("[data-series-name]").textContent = button.dataset.name;
     show();

@@ -22,6 +22,10 @@
   const form = document.querySelector("[data-sign]");
   if (!form) return;
   const button = form.querySelector("button");
+  const seen = form.querySelector("[data-seen]");
+  const allow = () => { button.disabled = !seen?.checked; };
+  allow();
+  seen?.addEventListener("change", allow);
   form.addEventListener("submit", () => { setTimeout(() => { button.disabled = true; }, 0); });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey && event.key === "Enter" && !event.isComposing && !button.disabled) form.requestSubmit();
