@@ -339,6 +339,12 @@ def session_user(
     )
 
 
+def is_left_over(session: Session, token: str) -> bool:
+    """Say whether the token was a session's that nobody signed out of; asked when it no longer lets anybody in."""
+    of_token = select(UserSession.id).where(UserSession.token_sha256 == _sha256(token))
+    return session.scalar(of_token.where(UserSession.ended_at.is_(None))) is not None
+
+
 def end_session(session: Session, token: str, *, at: datetime) -> None:
     """Sign out; a token that is no session is nothing to complain about."""
     found = session.scalar(select(UserSession).where(UserSession.token_sha256 == _sha256(token)))

@@ -63,11 +63,20 @@ def half_width(text: str) -> str:
     return "".join(text.split()).translate(str.maketrans("０１２３４５６７８９", "0123456789"))
 
 
+def _has_expired() -> bool:
+    """Say whether this browser's session ran out, once: the browser gets a token that stands for nobody."""
+    if request.method != "GET" or current_user.is_authenticated:
+        return False
+    with transaction(centre().engine, writes=False) as db:
+        expired = accounts.is_left_over(db, session_token())
+    if expired:
+        _cookie().replace_token(None)
+    return expired
+
+
 def _sign_in_page(problem: str | None = None, status: int = 200) -> ResponseReturnValue:
     target = safe_next(request.args.get("next"))
-    page = render_template(
-        "sign_in.html", problem=problem, next=target, expired=target is not None and not problem
-    )
+    page = render_template("sign_in.html", problem=problem, next=target, expired=_has_expired())
     return page, status
 
 
