@@ -13,9 +13,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gateway.durable import write_file
-from gateway.link import CentreLink, Refused
+from gateway.link import CentreLink, Refused, UnreadablePackage
 from gateway.spool import Spool, milliseconds, move
 from teleread.domain.workflow import Machine, Who
+from teleread.errors import Unavailable
 from teleread.wire.packages import ReportPackage
 from teleread.wire.receipts import DeliveryReceipt, PackageEvent
 
@@ -29,10 +30,42 @@ class Collector:
         self._spool = spool
         self._link = link
         self._now = now
+        self._told: set[str] = set()
 
     def work(self) -> int:
-        """Fetch what waits, and return how many packages are new here."""
-        return sum(self._take(package) for package in self._link.packages())
+        """Fetch what waits, and return how many packages are new here.
+
+        Each package is judged by itself. Raises Unavailable, after the others, when one could not be had.
+        """
+        taken, trouble = 0, None
+        listed = self._link.packages()
+        # What the centre lists anew, after it had gone from the list, is told anew.
+        self._told &= {package.package_id for package in listed}
+        for package in listed:
+            try:
+                if isinstance(package, UnreadablePackage):
+                    self._give_up(package)
+                else:
+                    taken += self._take(package)
+            except Unavailable as problem:
+                trouble = problem
+            except Refused as problem:
+                _log.error("package %s: %s", package.package_id, problem.message)
+        if trouble is not None:
+            raise trouble
+        return taken
+
+    def _give_up(self, package: UnreadablePackage) -> None:
+        """Tell the centre that a package cannot be read here, so that a person there hears of it."""
+        if package.package_id in self._told:
+            return
+        _log.error("package %s cannot be read: %s", package.package_id or "(no id)", package.reason)
+        if package.package_id:
+            # The table of deliveries knows a giving up only after the handing over.
+            for event, reason in (("handed_over", ""), ("gave_up", package.reason)):
+                message = PackageEvent(event=event, at=self._now(), reason=reason)
+                self._link.report_event(package.package_id, message)
+        self._told.add(package.package_id)
 
     def _take(self, package: ReportPackage) -> bool:
         known = self._spool.connection.execute(

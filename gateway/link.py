@@ -1,5 +1,7 @@
 """The line to the centre: HTTPS out of the facility, with the client certificate of enrolment."""
 
+import logging
+import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +17,10 @@ from teleread.dicom.multipart import multipart_stream
 from teleread.errors import InvalidInput, TelereadError, Unavailable
 from teleread.wire.heartbeat import Heartbeat, HeartbeatAnswer
 from teleread.wire.manifest import ManifestAnswer, StudyManifest
-from teleread.wire.packages import PackageList, ReportPackage
+from teleread.wire.packages import ReportPackage
 from teleread.wire.receipts import InstanceReceipt, PackageEvent
+
+_log = logging.getLogger(__name__)
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 
@@ -40,6 +44,17 @@ class Upload:
     sop_instance_uid: str
     sha256: str
     path: Path
+
+
+@dataclass(frozen=True)
+class UnreadablePackage:
+    """A package of the centre's list that does not have the form of one.
+
+    `package_id` is empty where not even that can be used; `reason` names the field, never its value.
+    """
+
+    package_id: str
+    reason: str
 
 
 class CentreLink:
@@ -83,16 +98,24 @@ class CentreLink:
             },
             accepted=(200, 202, 409),
         )
-        return list(_receipts(_json(response)))
+        return list(_receipts(_json(response), uploads))
 
     def put_manifest(self, manifest: StudyManifest) -> ManifestAnswer:
         """Send a study's manifest and return what the centre misses."""
         path = f"/gateway/v1/studies/{manifest.study_instance_uid}/manifest"
-        return ManifestAnswer.from_json(_json(self._send("PUT", path, json=manifest.to_json())))
+        document = _json(self._send("PUT", path, json=manifest.to_json()))
+        try:
+            return ManifestAnswer.from_json(document)
+        except InvalidInput as problem:
+            raise Unavailable(f"the centre's answer cannot be read: {problem.message}") from None
 
-    def packages(self) -> tuple[ReportPackage, ...]:
-        """Return the report packages that wait for this facility."""
-        return PackageList.from_json(_json(self._send("GET", "/gateway/v1/packages"))).packages
+    def packages(self) -> list[ReportPackage | UnreadablePackage]:
+        """Return the report packages that wait for this facility, each read by itself."""
+        document = _json(self._send("GET", "/gateway/v1/packages"))
+        listed = document.get("packages") if isinstance(document, dict) else None
+        if not isinstance(listed, list):
+            raise Unavailable("the centre's list of packages cannot be read")
+        return [_package(one) for one in listed]
 
     def package_pdf(self, package_id: str) -> bytes:
         """Return the signed PDF of a package."""
@@ -134,33 +157,53 @@ def _json(response: httpx.Response) -> object:
         raise Unavailable("the centre's answer is not JSON") from None
 
 
-def _receipts(document: object) -> Iterator[InstanceReceipt]:
+def _package(document: object) -> ReportPackage | UnreadablePackage:
+    try:
+        package = ReportPackage.from_json(document)
+        usable, reason = _is_path_segment(package.package_id), "ReportPackage.package_id: not a path segment"
+    except InvalidInput as problem:
+        reason = problem.message
+    else:
+        if usable:
+            return package
+    named = document.get("package_id") if isinstance(document, dict) else None
+    return UnreadablePackage(named if isinstance(named, str) and _is_path_segment(named) else "", reason)
+
+
+def _is_path_segment(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text) is not None
+
+
+def _receipts(document: object, uploads: list[Upload]) -> Iterator[InstanceReceipt]:
     # (0008,1199) Referenced SOP Sequence, (0008,1198) Failed SOP Sequence; PS3.18 Table 10.5.3-2.
     if not isinstance(document, dict):
         raise Unavailable("the centre's answer is not a DICOM JSON object")
     for item in _items(document, "00081199"):
-        yield _receipt(item, str(_value(item, "00091002") or "STORED").lower(), "")
+        yield from _receipt(item, str(_value(item, "00091002") or "STORED").lower(), "", uploads)
     for item in _items(document, "00081198"):
         reason = _value(item, "00081197")
         if isinstance(reason, int) and reason in _PASSING_FAILURES:
             # Without a receipt the instance stays `clean` and is tried again.
             continue
         code = f"0x{reason:04X}" if isinstance(reason, int) else "no reason given"
-        yield _receipt(item, "refused", code)
+        yield from _receipt(item, "refused", code, uploads)
 
 
-def _receipt(item: dict[str, Any], outcome: str, reason: str) -> InstanceReceipt:
+def _receipt(
+    item: dict[str, Any], outcome: str, reason: str, uploads: list[Upload]
+) -> Iterator[InstanceReceipt]:
+    """Yield the receipt of an item, or nothing: what has no receipt is tried again, alone in its trouble."""
+    digest = _value(item, "00091001")
+    uid = _value(item, "00081155")
+    if not uid:
+        # The centre could not read the part that far; its digest still says which one it was.
+        uid = next((upload.sop_instance_uid for upload in uploads if upload.sha256 == digest), None)
     try:
-        return InstanceReceipt.from_json(
-            {
-                "sop_instance_uid": _value(item, "00081155"),
-                "sha256": _value(item, "00091001"),
-                "outcome": outcome,
-                "reason": reason,
-            }
+        yield InstanceReceipt.from_json(
+            {"sop_instance_uid": uid, "sha256": digest, "outcome": outcome, "reason": reason}
         )
-    except InvalidInput:
-        raise Unavailable("the centre's receipt cannot be read") from None
+    except InvalidInput as problem:
+        _log.error("a receipt of the centre cannot be read: %s", problem.message)
 
 
 def _items(document: dict[str, Any], tag: str) -> list[dict[str, Any]]:

@@ -114,7 +114,9 @@ class FakeCentre:
     """What the centre has, and how it misbehaves.
 
     `failures` are answered before anything else, in order: a status, or None for a cut line.
-    `refuse` maps a digest to the failure reason its instance gets.
+    `refuse` maps a digest to the failure reason its instance gets; `unread` has the digests of parts whose
+    UID it cannot read. `no_pdf` has the status that stands for a package's PDF. `broken_packages` stand in its list before the others. `manifest_answer` changes its
+    answer to the manifest of the study that is the key.
     """
 
     authority: Authority = field(default_factory=lambda: Authority("centre"))
@@ -122,10 +124,15 @@ class FakeCentre:
     counts: dict[str, int] = field(default_factory=dict)
     manifests: list[StudyManifest] = field(default_factory=list)
     packages: dict[str, tuple[ReportPackage, bytes]] = field(default_factory=dict)
+    odd_outcome: str = ""
+    no_pdf: dict[str, int] = field(default_factory=dict)
+    broken_packages: list[Any] = field(default_factory=list)
+    manifest_answer: dict[str, Any] = field(default_factory=dict)
     events: list[tuple[str, PackageEvent]] = field(default_factory=list)
     beats: list[Heartbeat] = field(default_factory=list)
     failures: list[int | None] = field(default_factory=list)
     refuse: dict[str, int] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
     whole_request_refused_for: set[str] = field(default_factory=set)
     lie_about_digests: bool = False
     codes: set[str] = field(default_factory=set)
@@ -152,6 +159,8 @@ class FakeCentre:
                 "00090010": {"vr": "LO", "Value": ["TELEREAD"]},
                 "00091001": {"vr": "LO", "Value": ["f" * 64 if self.lie_about_digests else digest]},
             }
+            if digest in self.unread:
+                item["00081155"] = {"vr": "UI"}
             if digest in self.refuse:
                 failed.append(item | {"00081197": {"vr": "US", "Value": [self.refuse[digest]]}})
                 continue
@@ -159,6 +168,7 @@ class FakeCentre:
             outcome = "ALREADY_STORED" if (uid, digest) in self.stored else "CONFLICT" if others else "STORED"
             self.stored[uid, digest] = data
             self.counts[digest] = self.counts.get(digest, 0) + 1
+            outcome = "WHATEVER" if digest == self.odd_outcome else outcome
             stored.append(item | {"00091002": {"vr": "CS", "Value": [outcome]}})
         document = {}
         if stored:
@@ -268,10 +278,14 @@ class _Handler(BaseHTTPRequestHandler):
             status, document = centre.store(BytesIO(body), str(boundary))
             self._json(document, status)
         elif step[-1] == "manifest":
-            self._json(centre.manifest(StudyManifest.from_json(json.loads(body))).to_json())
+            answer = centre.manifest(StudyManifest.from_json(json.loads(body))).to_json()
+            self._json(answer | centre.manifest_answer.get(step[-2], {}))
         elif step[-1] == "packages":
             waiting = tuple(package for package, _ in centre.packages.values())
-            self._json(PackageList(packages=waiting).to_json())
+            document = PackageList(packages=waiting).to_json()
+            self._json({"packages": centre.broken_packages + document["packages"]})
+        elif step[-1] == "pdf" and step[-2] in centre.no_pdf:
+            self._json({"error": "trouble"}, centre.no_pdf[step[-2]])
         elif step[-1] == "pdf":
             self._answer(200, centre.packages[step[-2]][1], "application/pdf")
         elif step[-1] == "events":

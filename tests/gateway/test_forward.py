@@ -148,6 +148,27 @@ def test_a_failure_that_may_pass_is_no_refusal(box: Box, centre: FakeCentre) -> 
     assert box.states()[0] == ("acknowledged", "")
 
 
+def test_a_part_whose_uid_the_centre_cannot_read_is_known_by_its_digest_and_blocks_no_other(
+    box: Box, centre: FakeCentre
+) -> None:
+    box.take(instance(1), instance(2), instance(3))
+    box.clean()
+    digests = [row[0] for row in box.spool.connection.execute("SELECT clean_sha256 FROM item ORDER BY id")]
+    centre.unread = {digests[1], digests[2]}
+    centre.refuse = {digests[1]: 0xC000}
+    box.upload()
+    assert box.states() == [("acknowledged", ""), ("held", "refused_by_centre"), ("acknowledged", "")]
+
+
+def test_a_receipt_of_another_form_leaves_only_its_own_instance_waiting(box: Box, centre: FakeCentre) -> None:
+    box.take(instance(1), instance(2))
+    box.clean()
+    digests = [row[0] for row in box.spool.connection.execute("SELECT clean_sha256 FROM item ORDER BY id")]
+    centre.odd_outcome = digests[0]
+    box.upload()
+    assert [state for state, _ in box.states()] == ["clean", "acknowledged"]
+
+
 def test_two_versions_under_one_uid_are_both_sent(box: Box, centre: FakeCentre) -> None:
     box.take(instance(1), instance(1, pixels=b"\x09\x09" * 64))
     box.clean()
@@ -269,6 +290,21 @@ def test_what_the_centre_has_lost_is_sent_again(box: Box, centre: FakeCentre) ->
     box.pass_quiet_time()
     (study,) = box.spool.connection.execute("SELECT * FROM study")
     assert (study["centre_state"], study["settled"]) == ("complete", 1)
+
+
+def test_an_answer_that_cannot_be_read_delays_its_own_study_only(box: Box, centre: FakeCentre) -> None:
+    box.take(instance(1), instance(1, study_uid="1.2.3.4.5"))
+    box.clean()
+    box.upload()
+    rows = box.spool.connection.execute("SELECT centre_study_uid FROM study ORDER BY id").fetchall()
+    first, second = (row[0] for row in rows)
+    centre.manifest_answer[first] = {"state": 7}
+    box.pass_quiet_time()
+    assert [m.study_instance_uid for m in centre.manifests] == [first, second]
+    centre.manifest_answer.clear()
+    box.pass_quiet_time()
+    rows = box.spool.connection.execute("SELECT settled FROM study ORDER BY id").fetchall()
+    assert [row[0] for row in rows] == [1, 1]
 
 
 def test_a_manifest_that_found_nobody_is_sent_later(box: Box, centre: FakeCentre) -> None:

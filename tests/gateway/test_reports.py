@@ -275,6 +275,50 @@ def test_a_pdf_that_is_not_the_named_one_is_not_taken(home: Home, centre: FakeCe
     assert home.state() == ("delivered", "")
 
 
+def test_a_package_that_cannot_be_read_is_given_up_and_the_others_come_home(
+    home: Home, centre: FakeCentre
+) -> None:
+    centre.broken_packages = [
+        PACKAGE.to_json() | {"package_id": "P0", "version": "one"},
+        PACKAGE.to_json() | {"package_id": "../../x"},
+        PACKAGE.to_json() | {"package_id": 7},
+        "no package at all",
+    ]
+    home.work()
+    assert home.state() == ("delivered", "")
+    assert centre.event_names("P0") == ["handed_over", "gave_up"]
+    reasons = [event.reason for known, event in centre.events if known == "P0"]
+    assert "ReportPackage.version" in reasons[-1]
+    assert {known for known, _ in centre.events} == {"P0", "P1"}
+    home.work()
+    assert centre.event_names("P0") == ["handed_over", "gave_up"]
+
+
+def test_a_package_that_is_listed_again_and_still_unreadable_is_given_up_again(
+    home: Home, centre: FakeCentre
+) -> None:
+    broken = [PACKAGE.to_json() | {"package_id": "P0", "kind": "poem"}]
+    for listed in (broken, [], broken):
+        centre.broken_packages = listed
+        home.work()
+    assert centre.event_names("P0") == ["handed_over", "gave_up"] * 2
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_package_whose_pdf_is_not_to_be_had_does_not_stop_the_others(
+    home: Home, centre: FakeCentre, status: int
+) -> None:
+    centre.packages = {"P0": (replace(PACKAGE, package_id="P0"), SIGNED), "P1": (PACKAGE, SIGNED)}
+    centre.no_pdf["P0"] = status
+    if status == 500:
+        with pytest.raises(Unavailable):
+            home.collector.work()
+    else:
+        home.collector.work()
+    rows = home.spool.connection.execute("SELECT package_id FROM package").fetchall()
+    assert [row["package_id"] for row in rows] == ["P1"]
+
+
 def test_a_cut_line_delays_the_receipts_and_loses_none(home: Home, centre: FakeCentre) -> None:
     home.collector.work()
     home.deliverer.work()
