@@ -54,7 +54,9 @@ def test_saying_an_event_again_changes_nothing(place: Place, package: ReportPack
         assert session.scalar(select(Delivery.attempts)) == 1
 
 
-def test_a_delivery_without_proof_or_with_anothers_is_refused(place: Place, package: ReportPackage) -> None:
+def test_a_delivery_without_proof_or_with_a_foreign_one_is_refused(
+    place: Place, package: ReportPackage
+) -> None:
     say(place, package, "handed_over")
     wrong = replace(receipt(place, package), pdf_sha256="c" * 64)
     for receipts in ((), (wrong,), (replace(receipt(place, package), status="failed"),)):
