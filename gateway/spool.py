@@ -243,7 +243,7 @@ class Spool:
         self.layout = layout
         self._minimum_free_bytes = minimum_free_bytes
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._guard = threading.Lock()
         layout.make()
         with space_errors():
@@ -258,8 +258,16 @@ class Spool:
             connection = connect(self.layout.spool_database)
             self._local.connection = connection
             with self._guard:
-                self._connections.append(connection)
+                self._close_those_of_ended_threads()
+                self._connections.append((threading.current_thread(), connection))
         return connection
+
+    def _close_those_of_ended_threads(self) -> None:
+        # Each association has threads of its own: without this, every one of them would cost descriptors.
+        for thread, connection in self._connections:
+            if not thread.is_alive():
+                connection.close()
+        self._connections = [one for one in self._connections if one[0].is_alive()]
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -270,7 +278,7 @@ class Spool:
     def close(self) -> None:
         """Close the connections of all threads."""
         with self._guard:
-            for connection in self._connections:
+            for _, connection in self._connections:
                 connection.close()
             self._connections.clear()
         self._local = threading.local()

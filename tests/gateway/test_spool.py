@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -181,6 +182,21 @@ def test_a_state_changes_only_by_the_table_and_leaves_an_event(spool: Spool) -> 
         ("received", "held", "gateway", "burned_in"),
         ("held", "discarded", "sato", ""),
     ]
+
+
+def test_threads_that_have_ended_keep_no_descriptors(spool: Spool) -> None:
+    def look() -> None:
+        assert rows(spool) == []
+
+    def descriptors_after(threads: int) -> int:
+        for _ in range(threads):
+            thread = threading.Thread(target=look)
+            thread.start()
+            thread.join()
+        return len(os.listdir("/proc/self/fd"))
+
+    few = descriptors_after(2)
+    assert descriptors_after(50) <= few + 4
 
 
 def test_no_name_in_the_spool_comes_from_a_dicom_value(spool: Spool) -> None:
