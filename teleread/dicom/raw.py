@@ -423,6 +423,31 @@ def parse_raw(data: bytes | mmap.mmap) -> RawFile:
     return RawFile(data, meta, transfer_syntax, syntax, elements, at, trailing=len(rest))
 
 
+def text_before_the_break(path: Path, tag: int) -> str:
+    """Return a top-level value of a file that `read_raw` refuses, if it stands whole before the broken place.
+
+    Empty when it does not, or when nothing can be read at all. What this returns says where a broken file
+    belongs, never what is in it.
+    """
+    try:
+        data = _load(path)
+        at = 132 if data[128:132] == b"DICM" else 0
+        reader = _Reader(data)
+        syntax: Syntax | None = None
+        while at + 8 <= len(data):
+            if syntax is None and data[at : at + 2] != b"\x02\0":
+                syntax = _guess_syntax(data, at)
+            element = reader._element(at, len(data), syntax or EXPLICIT, 0)
+            if element.tag == tag:
+                return data[element.value_at : element.value_end].decode("latin-1").strip(" \0")
+            if element.tag > tag or element.end <= at:
+                return ""
+            at = element.end
+    except (BrokenDataset, struct.error, IndexError):
+        return ""
+    return ""
+
+
 def _inflate(data: bytes | mmap.mmap, at: int) -> tuple[bytes, int, _Reader]:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from teleread.dicom.raw import (
     encode_items,
     encode_meta,
     read_raw,
+    text_before_the_break,
 )
 from teleread.dicom.text import codec_of, decode
 from teleread.domain.identifiers import accession_pseudonym, pseudonym_for, replacement_uid
@@ -106,7 +108,7 @@ class DeidResult:
     accession : str
         Stand-in of the accession number; empty when there was none.
     identity : PatientIdentity or None
-        As read from this file's header; None when it could not be read.
+        As read from this file's header; of a broken file at most its study UID; None when it could not be read.
     """
 
     outcome: str
@@ -378,6 +380,14 @@ def _pieces(
         yield b"\0"
 
 
+def _held_broken(source: Path, broken: BrokenDataset) -> DeidResult:
+    # Whose the rest is cannot be trusted; which study lacks it can, and its reader has to know.
+    study_uid = text_before_the_break(source, 0x0020000D)
+    usable = re.fullmatch(r"[0-9]+(\.[0-9]+)+", study_uid) is not None and len(study_uid) <= 64
+    identity = PatientIdentity(study_instance_uid=study_uid) if usable else None
+    return DeidResult("held", broken.code, broken.reason, identity=identity)
+
+
 def deidentify_file(
     source: Path,
     target: Path,
@@ -386,6 +396,7 @@ def deidentify_file(
     identity: PatientIdentity | None = None,
     profile: Profile = READING_PROFILE,
     counter: int = 0,
+    pixels_looked_at: bool = False,
 ) -> DeidResult:
     """Write a copy of an instance without identity, or hold it.
 
@@ -406,6 +417,8 @@ def deidentify_file(
         PS3.15 options in force.
     counter : int
         Of the pseudonym, when the vault knows a collision.
+    pixels_looked_at : bool
+        A person at the facility has seen that no identity shows in the image: it is not held for that risk alone.
 
     Raises
     ------
@@ -415,7 +428,7 @@ def deidentify_file(
     try:
         raw = read_raw(source)
     except BrokenDataset as broken:
-        return DeidResult("held", broken.code, broken.reason)
+        return _held_broken(source, broken)
     own = identity_of(raw)
 
     def held(reason: str) -> DeidResult:
@@ -445,7 +458,11 @@ def deidentify_file(
         names["accession"] = accession_pseudonym(
             own.issuer_of_accession_number, own.accession_number, keys.pseudonym_key
         )
-    reason = _missing(raw, own, identity) or reason_to_hold(raw) or pixels_missing(raw)
+    reason = (
+        _missing(raw, own, identity)
+        or reason_to_hold(raw, pixels_looked_at=pixels_looked_at)
+        or pixels_missing(raw)
+    )
     if reason is not None:
         return held(reason)
 
