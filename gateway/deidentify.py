@@ -72,9 +72,11 @@ def summarise(clean: Path) -> StudySummary:
     return StudySummary(**values)
 
 
-def clean_file(source: Path, target: Path, keys: FacilityKeys) -> tuple[DeidResult, StudySummary]:
+def clean_file(
+    source: Path, target: Path, keys: FacilityKeys, *, pixels_looked_at: bool = False
+) -> tuple[DeidResult, StudySummary]:
     """De-identify one file; runs in the child process."""
-    result = deidentify_file(source, target, keys=keys, identity=None)
+    result = deidentify_file(source, target, keys=keys, identity=None, pixels_looked_at=pixels_looked_at)
     return result, summarise(target) if result.outcome == "clean" else StudySummary()
 
 
@@ -169,33 +171,14 @@ class Deidentifier:
             self._hold(row["id"], result.reason, result.detail, result)
             return True
         try:
-            self._vault.link(
-                VaultStudy(
-                    pseudonym=result.pseudonym,
-                    centre_study_uid=result.study_instance_uid,
-                    accession_pseudonym=result.accession,
-                    identity=result.identity,
-                )
-            )
+            link_study(self._vault, result)
         except LinkDoubt as doubt:
             self._spool.clean_path(row["id"]).unlink(missing_ok=True)
             self._hold(row["id"], doubt.code, doubt.message, result)
             return True
         with self._spool.writing() as connection:
-            study_id = _study_of(connection, result, summary)
-            move(
-                connection,
-                Machine.SPOOL_ITEM,
-                row["id"],
-                "deidentified",
-                at=self._now(),
-                study_id=study_id,
-                centre_series_uid=result.series_instance_uid,
-                centre_sop_uid=result.sop_instance_uid,
-                sop_class_uid=result.sop_class_uid,
-                clean_sha256=result.sha256,
-                clean_size=result.size,
-            )
+            columns = columns_of(connection, result, summary)
+            move(connection, Machine.SPOOL_ITEM, row["id"], "deidentified", at=self._now(), **columns)
         return True
 
     def _hold(self, item_id: int, reason: str, detail: str, result: DeidResult | None) -> None:
@@ -216,6 +199,31 @@ class Deidentifier:
                 **known,
             )
         _log.warning("item %d is held: %s", item_id, reason)
+
+
+def link_study(vault: Vault, result: DeidResult) -> None:
+    """Make the vault's link of a clean result durable; raises LinkDoubt."""
+    assert result.identity is not None  # noqa: S101
+    vault.link(
+        VaultStudy(
+            pseudonym=result.pseudonym,
+            centre_study_uid=result.study_instance_uid,
+            accession_pseudonym=result.accession,
+            identity=result.identity,
+        )
+    )
+
+
+def columns_of(connection: sqlite3.Connection, result: DeidResult, summary: StudySummary) -> dict[str, Any]:
+    """Return what the row of an item says when it becomes `clean`; its study's row is written or added to."""
+    return {
+        "study_id": _study_of(connection, result, summary),
+        "centre_series_uid": result.series_instance_uid,
+        "centre_sop_uid": result.sop_instance_uid,
+        "sop_class_uid": result.sop_class_uid,
+        "clean_sha256": result.sha256,
+        "clean_size": result.size,
+    }
 
 
 def _study_row(connection: sqlite3.Connection, facility_study_uid: str) -> int:

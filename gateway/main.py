@@ -11,7 +11,7 @@ from gateway.layout import Layout
 from gateway.settings import GatewaySettings, KnownSender, PACSTarget
 from gateway.spool import Spool
 from teleread import __version__, clock
-from teleread.errors import TelereadError
+from teleread.errors import InvalidInput, TelereadError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +58,11 @@ def _parser() -> argparse.ArgumentParser:
 
     status = add("status", _status, "Show every study's state.")
     status.add_argument("--json", action="store_true")
-    held = add("held", _held, "Show what is held back, and why.")
+    held = add("held", _held, "Show what is held back and why, or decide about one instance of it.")
+    held.add_argument("decision", nargs="?", choices=("retry", "discard", "release_as_is"))
+    held.add_argument("number", nargs="?", type=int, help="the instance's number, as `held` shows it")
+    held.add_argument("--reason", default="", help="why; needed for a decision, stays at the facility")
+    held.add_argument("--by", default="", metavar="NAME", help="who decides; needed for a decision")
     held.add_argument("--json", action="store_true")
     held.add_argument("--language", choices=("ja", "en"), default="ja")
 
@@ -144,6 +148,9 @@ def _status(parsed: argparse.Namespace) -> None:
 def _held(parsed: argparse.Namespace) -> None:
     from gateway.status import held_of
 
+    if parsed.decision:
+        _decide(parsed)
+        return
     spool = _open_spool(parsed)
     rows = held_of(spool, parsed.language)
     spool.close()
@@ -152,6 +159,20 @@ def _held(parsed: argparse.Namespace) -> None:
         return
     for row in rows:
         print(f"{row['kind']} {row['number']}  {row['received_at']}  {row['reason']}: {row['text']}")
+
+
+def _decide(parsed: argparse.Namespace) -> None:
+    from gateway.decisions import Decision, decide
+
+    if parsed.number is None:
+        raise InvalidInput("number", "the instance's number is needed")
+    decision = Decision(parsed.decision, parsed.number, parsed.reason, parsed.by)
+    spool = _open_spool(parsed)
+    try:
+        state = decide(spool, spool.layout, decision, at=clock.now())
+    finally:
+        spool.close()
+    print(f"instance {parsed.number} is now {state}")
 
 
 def _import(parsed: argparse.Namespace) -> None:

@@ -440,11 +440,13 @@ def move(
     who: Who = Who.GATEWAY,
     actor: str = "gateway",
     reason: str = "",
+    note: str = "",
     **columns: Any,
 ) -> str:
     """Move an item or a package by the table of the workflow, and return its new state.
 
-    `columns` are further columns of the row to set in the same statement.
+    `reason` is a code, of the row and of its event; the row's goes to the centre. `note`, a person's own words,
+    stands in the event in its place and stays here. `columns` are further columns of the row to set in the same statement.
 
     Raises
     ------
@@ -469,6 +471,6 @@ def move(
     connection.execute(
         "INSERT INTO event (machine, thing_id, event, from_state, to_state, actor, reason, at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (machine, thing_id, event, state, to, actor, reason, milliseconds(at)),
+        (machine, thing_id, event, state, to, actor, note or reason, milliseconds(at)),
     )
     return to

@@ -292,6 +292,18 @@ def test_a_manifest_opens_with_the_first_upload_and_closes_after_the_quiet_time(
     assert len(centre.manifests) == 2
 
 
+def test_a_truncated_file_counts_as_held_in_the_study_that_its_header_names(
+    box: Box, centre: FakeCentre
+) -> None:
+    box.take(instance(1), data=file_bytes(instance(9))[:-40])
+    box.clean()
+    box.upload()
+    box.pass_quiet_time()
+    assert [(held.reason, held.count) for held in centre.manifests[-1].held] == [("truncated", 1)]
+    rows = box.spool.connection.execute("SELECT study_id FROM item").fetchall()
+    assert len({row[0] for row in rows}) == 1
+
+
 def test_an_open_association_that_sends_the_study_keeps_it_open(box: Box, centre: FakeCentre) -> None:
     number = box.spool.opened("PACS", "127.0.0.1", at=box.now())
     box.take(instance(1), association_id=number)
