@@ -6,6 +6,7 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -65,10 +66,11 @@ def strike(road: Road, kill: Kill) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trip with a kill came to."""
+    """What a trip with a kill came to; `on_the_way` says that the kill came before the end."""
 
     kill: Kill | None
     struck: str
+    on_the_way: bool
     failures: list[str]
     seconds: float
     home: int
@@ -76,13 +78,17 @@ class Outcome:
 
 def travel(road: Road, reader_number: int, kill: Kill | None = None) -> Outcome:
     """Send a new study and have one reader read it, with a kill on the way; a reader of its own for each trip."""
-    struck: list[str] = []
+    struck: list[tuple[str, float]] = []
     with tempfile.TemporaryDirectory(dir=road.data) as folder:
         write_study(Path(folder), datetime.now())  # noqa: DTZ005 - the modality's local time
         trip = RoundTrip(road, Path(folder), threading.Event(), [road.readers()[reader_number]])
         began = time.monotonic()
         timer = (
-            threading.Timer(kill.after_seconds, lambda: struck.append(strike(road, kill))) if kill else None
+            threading.Timer(
+                kill.after_seconds, lambda: struck.append((strike(road, kill), time.monotonic() - began))
+            )
+            if kill
+            else None
         )
         if timer:
             timer.start()
@@ -91,4 +97,16 @@ def travel(road: Road, reader_number: int, kill: Kill | None = None) -> Outcome:
         if timer:
             timer.join()
         home = sum(study["report_dicom"] is not None for study in trip.studies())
-    return Outcome(kill, struck[0] if struck else "", trip.failures, seconds, home)
+    name, at = struck[0] if struck else ("", seconds)
+    return Outcome(kill, name, at < seconds, trip.failures, seconds, home)
+
+
+def travel_struck(road: Road, reader_numbers: Iterable[int], kill: Kill) -> Outcome:
+    """Travel until the kill comes before the end of the trip, each time with a fresh reader and half the delay."""
+    after = kill.after_seconds
+    for number in reader_numbers:
+        outcome = travel(road, number, Kill(kill.seed, kill.part, after))
+        if outcome.on_the_way or outcome.failures:
+            return outcome
+        after /= 2
+    raise AssertionError("each trip was over before the kill")
