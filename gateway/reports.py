@@ -25,6 +25,15 @@ from teleread.wire.receipts import PackageEvent
 
 _log = logging.getLogger(__name__)
 
+# A newer version of a case's report waits for the older: the last to arrive is the one that people take as valid.
+_DUE = (
+    "SELECT * FROM (SELECT *, json_extract(document, '$.version') AS version,"
+    " min(json_extract(document, '$.version'))"
+    " OVER (PARTITION BY json_extract(document, '$.case_number')) AS oldest"
+    " FROM package WHERE state IN ('in_transit', 'retrying'))"
+    " WHERE version = oldest AND next_try_at <= ? ORDER BY id"
+)
+
 Reidentify = Callable[[ReportPackage, bytes, VaultStudy], bytes]
 """Returns the named and sealed PDF of a package, or raises IdentityDoubt."""
 
@@ -53,10 +62,7 @@ class Deliverer:
 
     def work(self) -> int:
         """Deliver what is due, and return how many packages were tried."""
-        rows = self._spool.connection.execute(
-            "SELECT * FROM package WHERE state IN ('in_transit', 'retrying') AND next_try_at <= ? ORDER BY id",
-            (milliseconds(self._now()),),
-        ).fetchall()
+        rows = self._spool.connection.execute(_DUE, (milliseconds(self._now()),)).fetchall()
         for row in rows:
             try:
                 self._deliver(row)
@@ -68,8 +74,7 @@ class Deliverer:
         package = ReportPackage.from_json(json.loads(row["document"]))
         try:
             report = self._built(row, package)
-            for route in self._routes:
-                self._by_route(row["id"], route, report)
+            self._by_every_route(row["id"], report)
         except (IdentityDoubt, NotFound) as doubt:
             reason = doubt.reason if isinstance(doubt, IdentityDoubt) else "unknown_study"
             # The table has no doubt after a failed attempt; giving up alarms the same people.
@@ -142,6 +147,24 @@ class Deliverer:
             dicom_sha256=row["dicom_sha256"],
             sop_instance_uid=row["sop_instance_uid"],
         )
+
+    def _by_every_route(self, package: int, report: NamedReport) -> None:
+        """Try every route, then raise what went wrong; what may pass before what will not."""
+        passing: Unavailable | None = None
+        final: Rejected | None = None
+        for route in self._routes:
+            try:
+                self._by_route(package, route, report)
+            except Rejected as problem:
+                final = problem
+            except Unavailable as problem:
+                passing = problem
+            except Exception as problem:  # noqa: BLE001 - one route must not stop the ones behind it
+                passing = Unavailable(type(problem).__name__)
+        if passing is not None:
+            raise Unavailable("; ".join(one.message for one in (final, passing) if one is not None))
+        if final is not None:
+            raise final
 
     def _by_route(self, package: int, route: Route, report: NamedReport) -> None:
         key = (package, route.kind, route.target)

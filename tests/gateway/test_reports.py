@@ -240,6 +240,56 @@ def test_a_destination_that_says_no_ends_it_with_an_alarm_and_a_retry_is_possibl
     assert centre.event_names("P1")[2:] == ["handed_over", "delivered"]
 
 
+def test_a_destination_that_says_no_does_not_keep_the_others_from_the_report(
+    home: Home, centre: FakeCentre, destination: Destination, tmp_path: Path
+) -> None:
+    destination.troubles = [Rejected("the PACS answered 0x0122")]
+    home.work()
+    assert (tmp_path / "delivered" / "4MZ09D89-v1.pdf").is_file()
+    assert home.state() == ("failed", "the PACS answered 0x0122")
+    assert [one.route for one in centre.events[-1][1].receipts] == ["folder"]
+
+
+@pytest.mark.parametrize("trouble", [Unavailable("no association"), KeyError("Yamada")])
+def test_every_destination_is_tried_and_what_may_pass_is_tried_again(
+    home: Home, centre: FakeCentre, destination: Destination, trouble: Exception
+) -> None:
+    other = Destination()
+    other.target = "OTHER"
+    home.deliverer._routes = [destination, other, *home.deliverer._routes[1:]]
+    destination.troubles = [Rejected("0x0122"), Rejected("0x0122")]
+    other.troubles = [trouble]
+    home.work()
+    word = "no association" if isinstance(trouble, Unavailable) else "KeyError"
+    assert home.state() == ("retrying", f"0x0122; {word}")
+    home.work()
+    assert home.state() == ("failed", "0x0122")
+    assert {one.route for one in centre.events[-1][1].receipts} == {"dicom_store", "folder"}
+
+
+def test_a_newer_version_waits_until_the_older_one_has_arrived(
+    home: Home, centre: FakeCentre, destination: Destination, tmp_path: Path
+) -> None:
+    home.deliverer._routes = [destination]
+    # The centre lists the newer one first, and another case of the study waits for neither.
+    centre.packages = {
+        "P2": (replace(PACKAGE, package_id="P2", version=2, kind="correction"), SIGNED),
+        "P1": (PACKAGE, SIGNED),
+        "P3": (replace(PACKAGE, package_id="P3", case_number="5MZ09D8A", version=2), SIGNED),
+    }
+    destination.troubles = [Unavailable("no association"), Unavailable("no association")]
+    home.work()
+    home.work()
+    home.work()
+    home.work()
+    rows = home.spool.connection.execute("SELECT package_id FROM package ORDER BY delivered_at, id")
+    arrived = [row["package_id"] for row in rows]
+    assert arrived.index("P1") < arrived.index("P2")
+    assert len(destination.received) == 3
+    names = [known for known, event in centre.events if event.event == "attempt_failed"]
+    assert "P2" not in names
+
+
 def test_a_report_that_no_one_takes_for_days_is_given_up(home: Home, destination: Destination) -> None:
     destination.troubles = [Unavailable("no association")] * 2
     home.work()
