@@ -28,7 +28,7 @@ from teleread.errors import TelereadError
 from teleread.supervisor import until_signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from teleread.demo.reader import ReaderClient
     from teleread.demo.road import Person
@@ -55,6 +55,13 @@ SECTIONS = {
     ),
     "impression": "右肺中葉の充実性結節。",
     "recommendation": "3か月後の胸部CTでの経過観察を勧める。",
+}
+
+#: For studies that the demo does not know: a text that says nothing about anybody's images.
+NEUTRAL_SECTIONS = {
+    "clinical_question": "動作確認。",
+    "findings": "これは動作確認のための報告書です。画像の所見ではありません。診療には使えません。",
+    "impression": "動作確認のみ。",
 }
 
 
@@ -112,8 +119,16 @@ class StudyAccount:
 class RoundTrip:
     """Sends studies, has readers read them, and waits until each report is home."""
 
-    def __init__(self, road: Road, source: Path, ended: threading.Event, readers: list[Person]) -> None:
+    def __init__(
+        self,
+        road: Road,
+        source: Path,
+        ended: threading.Event,
+        readers: list[Person],
+        sections: Mapping[str, str] = SECTIONS,
+    ) -> None:
         self._road = road
+        self._sections = sections
         self._readers = readers
         self._began_ms = time.time_ns() // 1_000_000
         self._ended = ended
@@ -276,7 +291,7 @@ class RoundTrip:
                 if row is None:
                     self._over.wait(0.2)
                 elif client.claim(row["case_number"]):
-                    done = client.read_and_sign(row["case_number"], SECTIONS)
+                    done = client.read_and_sign(row["case_number"], self._sections)
                     self._road.say(f"{person.sign_in.username} has read and signed case {row['case_number']}")
                     with self._lock:
                         self._signed[row["study_instance_uid"]] = done.signed_ms
@@ -385,7 +400,8 @@ def main(arguments: list[str] | None = None) -> int:
         road.add_people(max(1, min(MOST_READERS, -(-_studies_below(source) // STUDIES_A_READER))))
         say("starting the facility: PACS and gateway, enrolled with a one-time code")
         road.start_facility()
-        trip = RoundTrip(road, source, ended, road.readers())
+        sections = SECTIONS if chosen.input is None else NEUTRAL_SECTIONS
+        trip = RoundTrip(road, source, ended, road.readers(), sections)
         trip.run()
         for failure in trip.failures:
             say(f"FAILED: {failure}")

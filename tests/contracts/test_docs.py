@@ -51,7 +51,9 @@ def test_every_row_of_the_acceptance_page_names_a_test_or_says_open() -> None:
         if line.startswith("| ") and not line.startswith(("| row", "|--", "| what"))
     ]
     assert rows
-    assert [row for row in rows if "`tests/" not in row and "*open*" not in row] == []
+    # What is too long for the suite is proved by a command of the Makefile; a picture is its own proof.
+    proofs = ("`tests/", "*open*", "`make trials ONLY=", "`make bench`", "`.ci/run`", ".png)")
+    assert [row for row in rows if not any(proof in row for proof in proofs)] == []
 
 
 def test_links_between_documents_lead_somewhere() -> None:
