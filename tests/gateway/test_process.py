@@ -75,7 +75,11 @@ def children_of(pid: int) -> dict[str, int]:
         if task.name != str(pid)
         for child in (task / "children").read_text().split()
     ]:
-        line = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        try:
+            line = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            # It ended since it was listed.
+            continue
         if b"gateway.main" in line:
             found[line[line.index(b"gateway.main") + 1].decode()] = int(child)
     return found
@@ -89,8 +93,8 @@ def test_a_study_goes_from_the_pacs_to_the_centre(data: Path, centre: FakeCentre
             == [0] * 12
         )
         wait_until(lambda: centre.manifests and centre.manifests[-1].closed, seconds=60)
-        wait_until(lambda: centre.beats)
-        wait_until(lambda: status(data)["studies"][0]["uploaded_at"])
+        wait_until(lambda: centre.beats, seconds=60)
+        wait_until(lambda: status(data)["studies"][0]["uploaded_at"], seconds=60)
         (entry,) = status(data)["studies"]
         assert (entry["received"], entry["stored"], entry["pending"], entry["held"]) == (
             12,
@@ -133,15 +137,16 @@ def test_nothing_acknowledged_is_lost_when_the_receiver_is_killed_while_it_recei
         for kills in range(1, 4):
             sender = threading.Thread(target=send_what_is_left)
             before = len(acknowledged)
+            # Known before the sending begins: on a loaded machine the search may outlast it.
+            receiver = wait_until(lambda: children_of(gateway.pid).get("receive"), seconds=60)
             sender.start()
-            wait_until(lambda before=before: len(acknowledged) >= before + 15)
-            receiver = children_of(gateway.pid)["receive"]
+            wait_until(lambda before=before: len(acknowledged) >= before + 15, seconds=60)
             os.kill(receiver, signal.SIGKILL)
-            wait_until(lambda receiver=receiver: not Path(f"/proc/{receiver}").exists())
+            wait_until(lambda receiver=receiver: not Path(f"/proc/{receiver}").exists(), seconds=60)
             sender.join()
             assert len(acknowledged) < len(datasets), f"kill {kills} came too late to show anything"
             wait_until(lambda: listening(port), seconds=60)
-        wait_until(lambda: send_what_is_left() or acknowledged == set(datasets), seconds=60)
+        wait_until(lambda: send_what_is_left() or acknowledged == set(datasets), seconds=120)
         wait_until(lambda: len(centre.stored) == len(datasets), seconds=120)
         assert len({uid for uid, _ in centre.stored}) == len(datasets)
         assert len(list((data / "spool" / "incoming").iterdir())) == 0
@@ -150,7 +155,7 @@ def test_nothing_acknowledged_is_lost_when_the_receiver_is_killed_while_it_recei
 def test_a_killed_worker_is_started_again_and_goes_on(data: Path, centre: FakeCentre) -> None:
     port = GatewaySettings.from_file(data).port
     with started(data) as gateway:
-        first = wait_until(lambda: children_of(gateway.pid).get("work"))
+        first = wait_until(lambda: children_of(gateway.pid).get("work"), seconds=60)
         send(port, *(instance(n) for n in range(1, 31)))
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: len(centre.stored) == 30, seconds=120)
