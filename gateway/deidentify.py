@@ -4,6 +4,8 @@ Files come from outside and may be built to break their reader, so each is read 
 that dies the file is held and the gateway lives.
 """
 
+import errno
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -12,17 +14,17 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
 
 from gateway.keys import GatewayKeys
-from gateway.spool import Spool, move
+from gateway.spool import Spool, milliseconds, move
 from gateway.vault import LinkDoubt, Vault, VaultStudy
 from teleread.dicom.deid.deidentify import DeidResult, deidentify_file
 from teleread.dicom.deid.profile import FacilityKeys
@@ -32,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 SECONDS_PER_FILE = 300.0
 _BATCH = 64
+_LATER_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,9 @@ class Deidentifier:
     def work(self) -> int:
         """Bring the received items of now to `clean` or `held`, and return how many."""
         rows = self._spool.connection.execute(
-            "SELECT id, sha256, sop_class_uid FROM item WHERE state = 'received' ORDER BY id LIMIT ?",
-            (_BATCH,),
+            "SELECT id, sha256, sop_class_uid FROM item WHERE state = 'received' AND next_try_at <= ?"
+            " ORDER BY id LIMIT ?",
+            (milliseconds(self._now()), _BATCH),
         ).fetchall()
         submitted = [(row, self._submit(row)) for row in rows]
         broken = [row for row, future in submitted if not self._settle(row, future)]
@@ -137,7 +141,12 @@ class Deidentifier:
 
     def _submit(self, row: sqlite3.Row) -> "Future[tuple[DeidResult, StudySummary]]":
         source, target = self._spool.received_path(row["sha256"]), self._spool.clean_path(row["id"])
-        return self._children().submit(clean_file, source, target, self._keys.facility)
+        try:
+            return self._children().submit(clean_file, source, target, self._keys.facility)
+        except BrokenProcessPool:
+            # A child has died, idle or at a file of this round; that file's future says so too.
+            self._restart()
+            return self._children().submit(clean_file, source, target, self._keys.facility)
 
     def _children(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -159,11 +168,11 @@ class Deidentifier:
     def _settle(self, row: sqlite3.Row, future: "Future[tuple[DeidResult, StudySummary]]") -> bool:
         try:
             result, summary = future.result(timeout=SECONDS_PER_FILE)
-        except (BrokenProcessPool, TimeoutError):
+        except (BrokenProcessPool, CancelledError, TimeoutError):
             return False
-        except OSError:
-            # The disk, not the file: the item stays `received` and the loop comes back to it.
-            raise
+        except OSError as problem:
+            self._leave(row, problem)
+            return True
         except Exception as problem:  # noqa: BLE001 - one broken file must not stop the ones behind it
             self._hold(row["id"], "crashed", type(problem).__name__, None)
             return True
@@ -180,6 +189,19 @@ class Deidentifier:
             columns = columns_of(connection, result, summary)
             move(connection, Machine.SPOOL_ITEM, row["id"], "deidentified", at=self._now(), **columns)
         return True
+
+    def _leave(self, row: sqlite3.Row, problem: OSError) -> None:
+        """Put an item off that the disk, not its content, stands against; hold it when its file cannot be read."""
+        word = errno.errorcode.get(problem.errno or 0, type(problem).__name__)
+        if not _can_be_read(self._spool.received_path(row["sha256"])):
+            self._hold(row["id"], "file_unreadable", word, None)
+            return
+        due = milliseconds(self._now() + timedelta(seconds=_LATER_SECONDS))
+        with self._spool.writing() as connection:
+            connection.execute(
+                "UPDATE item SET next_try_at = ? WHERE id = ? AND state = 'received'", (due, row["id"])
+            )
+        _log.error("item %d not de-identified, will try again: %s", row["id"], word)
 
     def _hold(self, item_id: int, reason: str, detail: str, result: DeidResult | None) -> None:
         known: dict[str, Any] = {}
@@ -199,6 +221,16 @@ class Deidentifier:
                 **known,
             )
         _log.warning("item %d is held: %s", item_id, reason)
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, "sha256")
+    except OSError as problem:
+        # Others, such as too many open files, say nothing about this one.
+        return problem.errno not in {errno.ENOENT, errno.EIO}
+    return True
 
 
 def link_study(vault: Vault, result: DeidResult) -> None:

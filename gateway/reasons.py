@@ -21,6 +21,10 @@ GATEWAY_REASONS: dict[str, dict[str, str]] = {
         "ja": "処理が異常終了しました",
         "en": "De-identification ended abnormally on this file.",
     },
+    "file_unreadable": {
+        "ja": "受信したファイルをディスクから読めません",
+        "en": "The received file is gone, or the disk cannot read it.",
+    },
     "refused_by_centre": {
         "ja": "センターが受け取りを拒否しました",
         "en": "The centre refused it.",

@@ -14,6 +14,7 @@ from gateway.forward import Forwarder
 from gateway.keys import GatewayKeys
 from gateway.link import CentreLink
 from gateway.manifest import ManifestSender
+from gateway.reasons import text_of
 from gateway.settings import GatewaySettings
 from gateway.spool import Arrival, Spool
 from gateway.vault import Vault
@@ -261,6 +262,54 @@ def test_a_file_that_kills_its_reader_is_held_and_the_others_go_on(
     box.take(instance(1), instance(2), instance(3))
     box.clean()
     assert box.states() == [("clean", ""), ("held", "crashed"), ("clean", "")]
+
+
+def test_the_death_of_an_idle_reader_stops_nothing(box: Box) -> None:
+    box.take(instance(1))
+    box.clean()
+    pool = box.deidentifier._pool
+    assert pool is not None
+    for process in list(pool._processes.values()):
+        process.kill()
+    wait_until(lambda: pool._broken)
+    box.take(instance(2), instance(3))
+    box.clean()
+    assert box.states() == [("clean", "")] * 3
+
+
+def test_a_received_file_that_is_gone_is_held_and_the_others_go_on(box: Box) -> None:
+    box.take(instance(1), instance(2))
+    (row,) = box.spool.connection.execute("SELECT sha256 FROM item WHERE id = 1")
+    box.spool.received_path(row[0]).unlink()
+    box.clean()
+    assert box.states() == [("held", "file_unreadable"), ("clean", "")]
+    assert text_of("file_unreadable", "ja") != "file_unreadable"
+
+
+def test_trouble_with_the_disk_leaves_an_item_for_later_and_the_others_go_on(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.take(instance(1), instance(2))
+    monkeypatch.setattr("gateway.deidentify._BATCH", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.deidentify.clean_file", fail_on_the_first)
+        box.clean()
+    assert box.states() == [("received", ""), ("clean", "")]
+    box.clean()
+    assert box.states() == [("received", ""), ("clean", "")]
+    box.later += timedelta(seconds=5)
+    box.clean()
+    assert box.states() == [("clean", "")] * 2
+
+
+def fail_on_the_first(source: Path, target: Path, keys: object) -> object:
+    import errno
+
+    from gateway.deidentify import clean_file
+
+    if dcmread(source).InstanceNumber == 1:
+        raise OSError(errno.EIO, "Input/output error")
+    return clean_file(source, target, keys)  # type: ignore[arg-type]
 
 
 def die_on_the_second(source: Path, target: Path, keys: object) -> object:
