@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from teleread.domain.access import Action, Actor, require, require_tenant
@@ -30,8 +30,8 @@ _ALREADY: dict[str, frozenset[str]] = {
     "gave_up": frozenset({"failed"}),
 }
 
-#: States in which the facility still needs the package.
-_WAITING = ("ready", "in_transit")
+#: States in which the facility still needs the package; a centre restored from its backup offers them again.
+_WAITING = ("ready", "in_transit", "retrying")
 
 _TITLES = {
     "ja": {
@@ -175,18 +175,21 @@ def _keep_receipts(session: Session, delivery: Delivery, message: PackageEvent, 
 
 
 def _close_order(session: Session, order: Order, *, actor: Actor, at: datetime) -> None:
-    # The newest final version has to be home; an older one that arrives late closes nothing.
-    waiting = session.scalar(
-        select(func.count(Delivery.id))
-        .join(ReportVersion, ReportVersion.id == Delivery.report_version_id)
+    # The newest version has to be home, and where it is an addendum, also what it adds to. An older one than these
+    # that arrives late closes nothing.
+    rows = session.execute(
+        select(ReportVersion.kind, Delivery.state)
+        .join(Delivery, Delivery.report_version_id == ReportVersion.id)
         .join(Report, Report.id == ReportVersion.report_id)
-        .where(
-            Report.order_id == order.id,
-            ReportVersion.status == "final",
-            Delivery.state.not_in(("delivered", "acknowledged")),
-        )
+        .where(Report.order_id == order.id, ReportVersion.status.in_(("final", "superseded")))
+        .order_by(ReportVersion.version.desc())
     )
-    if waiting == 0 and order.state == "reported":
+    waiting = False
+    for kind, state in rows:
+        waiting = waiting or state not in {"delivered", "acknowledged"}
+        if kind != "addendum":
+            break
+    if not waiting and order.state == "reported":
         workflow.apply(session, order, "report_delivered", actor=actor, at=at, as_who=_SYSTEM)
 
 

@@ -20,7 +20,7 @@ from teleread.domain.workflow import Who
 from teleread.errors import InvalidInput, NotAllowed, NotFound
 from teleread.services import audit, workflow
 from teleread.storage.blobs import Blobs
-from teleread.storage.locks import lock
+from teleread.storage.locks import lock_study
 from teleread.storage.models.facilities import Facility
 from teleread.storage.models.orders import Order
 from teleread.storage.models.readings import Reading
@@ -180,7 +180,7 @@ def _store_row(
 
 
 def _study(session: Session, study_instance_uid: str, pseudonym: str, *, actor: Actor, at: datetime) -> Study:
-    lock(session, f"study {actor.facility_id} {study_instance_uid}")
+    lock_study(session, actor.facility_id, study_instance_uid)
     study = session.scalar(
         select(Study).where(
             Study.facility_id == actor.facility_id, Study.study_instance_uid == study_instance_uid

@@ -33,7 +33,7 @@ from teleread.services import accounts, audit, workflow
 from teleread.services.reading import reading_of
 from teleread.services.reporting import draft_of, require_holder
 from teleread.storage.blobs import Blobs
-from teleread.storage.locks import lock
+from teleread.storage.locks import lock, lock_study
 from teleread.storage.models.accounts import User
 from teleread.storage.models.deliveries import Delivery
 from teleread.storage.models.readings import Reading
@@ -295,6 +295,9 @@ def authorise_and_sign(  # noqa: PLR0917 - the form's fields, in its order
     accounts.reauthenticate(engine, actor.user_id, password, totp, at=at, from_where=actor.from_where)
     with transaction(engine) as session:
         found = _rendering_of(session, case_number, rendering_id, actor)
+        study = found.version.reading.study
+        # First the study's, as ingest does: an image that is coming in now is waited for, and then seen.
+        lock_study(session, study.facility_id, study.study_instance_uid)
         lock(session, f"report {found.version.reading.order_id}")
         session.refresh(found.version)
         session.refresh(found.version.reading)
@@ -482,7 +485,7 @@ def sign_version(
         name=user.display_name,
         tsa_url=tsa_url,
     )
-    sha256, _ = blobs.put(signed)
+    sha256 = hashlib.sha256(signed).hexdigest()
     actor = system_actor("sign_report")
     with transaction(engine) as session:
         used = cast(
@@ -509,17 +512,28 @@ def sign_version(
             facility_id=version.reading.facility_id,
             detail={"version": version.version, "page_sha256": given.pdf_sha256, "pdf_sha256": sha256},
         )
+        session.flush()
+        # Last, yet before the commit: durable before a row names it, and no file of a try that was refused. Each
+        # signature has other bytes.
+        stored, _ = blobs.put(signed)
+        if stored != sha256:
+            raise InvalidInput("pdf", "changed on its way to the store")
 
 
 def _release_deliveries(session: Session, version: ReportVersion, *, actor: Actor, at: datetime) -> None:
-    older = select(ReportVersion.id).where(
-        ReportVersion.report_id == version.report_id, ReportVersion.version < version.version
-    )
-    for delivery in session.scalars(
-        select(Delivery).where(
-            Delivery.report_version_id.in_(older), Delivery.state.in_(("pending", "ready", "failed"))
+    # An addendum adds to what came before: both have to arrive. A correction takes its place.
+    if version.kind != "addendum":
+        older = select(ReportVersion.id).where(
+            ReportVersion.report_id == version.report_id, ReportVersion.version < version.version
         )
+        for delivery in session.scalars(
+            select(Delivery).where(
+                Delivery.report_version_id.in_(older), Delivery.state.in_(("pending", "ready", "failed"))
+            )
+        ):
+            workflow.apply(session, delivery, "supersede", actor=actor, at=at)
+    # A newer version may have been faster and taken the place of this one's delivery.
+    for delivery in session.scalars(
+        select(Delivery).where(Delivery.report_version_id == version.id, Delivery.state == "pending")
     ):
-        workflow.apply(session, delivery, "supersede", actor=actor, at=at)
-    for delivery in session.scalars(select(Delivery).where(Delivery.report_version_id == version.id)):
         workflow.apply(session, delivery, "package_built", actor=actor, at=at, as_who=_WORKER)

@@ -11,3 +11,8 @@ def lock(session: Session, name: str) -> None:
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
+def lock_study(session: Session, facility_id: int | None, study_instance_uid: str) -> None:
+    """Wait until nobody else receives or signs this study. Taken before any other named lock."""
+    lock(session, f"study {facility_id} {study_instance_uid}")

@@ -74,6 +74,13 @@ def test_a_doubt_about_the_patient_holds_the_report(place: Place, package: Repor
         assert delivery.packages_for(session, actor=place.gateway) == []
 
 
+def test_a_package_that_is_tried_again_is_still_listed(place: Place, package: ReportPackage) -> None:
+    say(place, package, "handed_over")
+    assert say(place, package, "attempt_failed", reason="0xA700") == "retrying"
+    with place.session() as session:
+        assert delivery.packages_for(session, actor=place.gateway) == [package]
+
+
 def test_a_failed_delivery_is_offered_again_when_a_coordinator_says_so(
     place: Place, package: ReportPackage
 ) -> None:

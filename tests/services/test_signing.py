@@ -1,7 +1,11 @@
 """Signing: the exact page, authenticated again, once."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import sleep
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from teleread.errors import (
     Incomplete,
@@ -12,11 +16,14 @@ from teleread.errors import (
     StateChangedMeanwhile,
     TransitionNotAllowed,
 )
-from teleread.services import reading, reporting, signing
+from teleread.services import delivery, ingest, reading, reporting, signing
 from teleread.services.signing import authorise_and_sign
+from teleread.storage.models.deliveries import Delivery
+from teleread.storage.models.readings import Reading
 from teleread.storage.models.records import OutboxRow
 from teleread.storage.models.reports import Rendering, ReportVersion, SignAuthorisation
-from tests.builders.centre import SECTIONS, Person, Place, clean_study
+from teleread.wire.receipts import DeliveryReceipt, PackageEvent
+from tests.builders.centre import SECTIONS, CleanStudy, Person, Place, clean_study
 
 
 @pytest.fixture
@@ -207,3 +214,118 @@ def test_what_is_in_the_outbox_names_ids_only(place: Place, reader: Person, case
     with place.session() as session:
         (row,) = session.scalars(select(OutboxRow))
         assert (row.job, row.subject_id) == ("render_report", session.scalar(select(Rendering.id)))
+
+
+def second_version(place: Place, reader: Person, kind: str = "addendum") -> tuple[str, str]:
+    """Sign a first version, let an image come late, sign a second one; nothing is sealed yet."""
+    whole = clean_study(slices=4)
+    first = CleanStudy(whole.study_instance_uid, whole.pseudonym, whole.files[:3], whole.listed[:3])
+    case_number = place.send(first)
+    place.sign(case_number, reader, place.review(case_number, reader, place.write(case_number, reader)))
+    place.store(whole.files[3])
+    with place.session() as session:
+        ingest.receive_manifest(session, whole.manifest(revision=2), actor=place.gateway, at=place.at)
+        second = session.scalar(select(Reading.case_number).where(Reading.kind == "addendum"))
+    revision = place.write(second, reader)
+    with place.session() as session:
+        session.execute(update(ReportVersion).where(ReportVersion.version == 2).values(kind=kind))
+    place.sign(second, reader, place.review(second, reader, revision))
+    return case_number, second
+
+
+def seal(place: Place, version: int) -> None:
+    """Do the worker's part for one version."""
+    with place.session() as session:
+        given = session.scalar(
+            select(SignAuthorisation.id)
+            .join(ReportVersion, ReportVersion.id == SignAuthorisation.report_version_id)
+            .where(ReportVersion.version == version)
+        )
+    signing.sign_version(place.engine, place.blobs, given or 0, keys=place.keys(), at=place.at)
+
+
+def delivery_states(place: Place) -> list[str]:
+    with place.session() as session:
+        return list(session.scalars(select(Delivery.state).order_by(Delivery.id)))
+
+
+def stored_files(place: Place) -> int:
+    return sum(1 for path in Path(place.settings.blobs).rglob("*") if path.is_file())
+
+
+def test_a_version_that_was_superseded_before_its_seal_ends_its_job(place: Place, reader: Person) -> None:
+    second_version(place, reader, kind="correction")
+    seal(place, 2)
+    assert delivery_states(place) == ["superseded", "ready"]
+    seal(place, 1)
+    assert delivery_states(place) == ["superseded", "ready"]
+    with place.session() as session:
+        assert all(session.scalars(select(SignAuthorisation.used_at)))
+        assert all(session.scalars(select(ReportVersion.pdf_sha256)))
+
+
+def test_a_seal_that_fails_leaves_no_file_behind(
+    place: Place, reader: Person, case_number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.sign(case_number, reader, place.review(case_number, reader, place.write(case_number, reader)))
+    before = stored_files(place)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise TransitionNotAllowed("as after a change of the table")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(signing, "_release_deliveries", refuse)
+        for _ in range(3):
+            with pytest.raises(TransitionNotAllowed):
+                seal(place, 1)
+    assert stored_files(place) == before
+    seal(place, 1)
+    assert stored_files(place) == before + 1
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_an_addendum_and_its_original_both_go_home(
+    place: Place, reader: Person, order: tuple[int, int]
+) -> None:
+    second_version(place, reader)
+    for version in order:
+        seal(place, version)
+    assert delivery_states(place) == ["ready", "ready"]
+    with place.session() as session:
+        packages = delivery.packages_for(session, actor=place.gateway)
+    assert [(one.version, one.kind) for one in packages] == [(1, "report"), (2, "addendum")]
+    for package in reversed(packages):
+        with place.session() as session:
+            assert session.scalar(select(Reading).where(Reading.kind == "primary")).order.state == "reported"
+        proof = DeliveryReceipt(
+            package_id=package.package_id, pdf_sha256=package.pdf_sha256, delivered_pdf_sha256="b" * 64,
+            route="dicom_store", status="delivered", detail="0x0000", at=place.at,
+        )  # fmt: skip
+        for event, receipts in (("handed_over", ()), ("delivered", (proof,))):
+            with place.session() as session:
+                message = PackageEvent(event=event, at=place.at, receipts=receipts)
+                delivery.record_event(session, package.package_id, message, actor=place.gateway, at=place.at)
+    with place.session() as session:
+        assert session.scalar(select(Reading).where(Reading.kind == "primary")).order.state == "closed"
+
+
+def test_an_image_on_its_way_in_is_waited_for_and_stands_against_signing(
+    place: Place, reader: Person
+) -> None:
+    whole = clean_study(slices=4)
+    first = CleanStudy(whole.study_instance_uid, whole.pseudonym, whole.files[:3], whole.listed[:3])
+    case_number = place.send(first)
+    page = place.review(case_number, reader, place.write(case_number, reader))
+    part = place.blobs.new_part()
+    part.write_bytes(whole.files[3])
+    index = ingest.read_index(part)
+    sha256, size = place.blobs.adopt(part)
+    with ThreadPoolExecutor(1) as pool:
+        with place.session() as session:
+            ingest._store_row(session, index, sha256, size, actor=place.gateway, at=place.at)
+            signing_now = pool.submit(place.sign, case_number, reader, page)
+            sleep(1.5)
+            assert not signing_now.done()
+        with pytest.raises(Incomplete) as refused:
+            signing_now.result(30)
+    assert refused.value.code == "images_added"
