@@ -205,9 +205,16 @@ class Deidentifier:
 
     def _hold(self, item_id: int, reason: str, detail: str, result: DeidResult | None) -> None:
         known: dict[str, Any] = {}
+        named = result is not None and self._may_be_named(result)
         with self._spool.writing() as connection:
             if result is not None and result.identity is not None and result.identity.study_instance_uid:
                 known["study_id"] = _study_row(connection, result.identity.study_instance_uid)
+                if named:
+                    connection.execute(
+                        "UPDATE study SET centre_study_uid = ?, pseudonym = ?"
+                        " WHERE id = ? AND centre_study_uid IS NULL",
+                        (result.study_instance_uid, result.pseudonym, known["study_id"]),
+                    )
             if result is not None and result.sop_class_uid:
                 known["sop_class_uid"] = result.sop_class_uid
             move(
@@ -222,6 +229,27 @@ class Deidentifier:
             )
         _log.warning("item %d is held: %s", item_id, reason)
 
+    def _may_be_named(self, result: DeidResult) -> bool:
+        """Tell whether the centre may hear of a held instance's study that it has not heard of.
+
+        Also a study of which all is held is one that somebody waits for. Its link comes first, as for a clean one;
+        where that is in doubt, or the file does not say whose it is, the centre hears nothing.
+        """
+        if result.identity is None or not (result.study_instance_uid and result.pseudonym):
+            return False
+        known = self._spool.connection.execute(
+            "SELECT 1 FROM study WHERE facility_study_uid = ? AND centre_study_uid IS NOT NULL",
+            (result.identity.study_instance_uid,),
+        ).fetchone()
+        if known is not None:
+            return False
+        try:
+            link_study(self._vault, result)
+        except LinkDoubt as doubt:
+            _log.warning("a held instance's study is not named to the centre: %s", doubt.code)
+            return False
+        return True
+
 
 def _can_be_read(path: Path) -> bool:
     try:
@@ -234,7 +262,7 @@ def _can_be_read(path: Path) -> bool:
 
 
 def link_study(vault: Vault, result: DeidResult) -> None:
-    """Make the vault's link of a clean result durable; raises LinkDoubt."""
+    """Make the vault's link of a result durable; raises LinkDoubt."""
     assert result.identity is not None  # noqa: S101
     vault.link(
         VaultStudy(

@@ -57,7 +57,9 @@ class ManifestSender:
         first = study["revision"] == 0 and any(item["state"] == "acknowledged" for item in items)
         late = changed and study["sent_closed"]
         close = closed and (changed or not study["sent_closed"])
-        asked = study["sent_closed"] and uploaded and study["centre_state"] in _WAITING
+        # Of a study of which all is held the centre waits for ever, and asking it brings nothing.
+        listed = bool(instances_of(items))
+        asked = study["sent_closed"] and uploaded and listed and study["centre_state"] in _WAITING
         if not (first or late or close or asked):
             if study["sent_closed"] and uploaded and not changed:
                 self._settle(study["id"], len(items))
@@ -179,18 +181,18 @@ def content_digest(items: list[sqlite3.Row]) -> str:
 def manifest_of(
     study: sqlite3.Row, items: list[sqlite3.Row], *, revision: int, closed: bool, evidence: str
 ) -> StudyManifest:
-    """Return the manifest of a study from its row and its items' rows."""
+    """Return the manifest of a study from its row and its items' rows; where all is held, without a summary."""
     summary = json.loads(study["summary"])
     return StudyManifest(
         study_instance_uid=study["centre_study_uid"],
         pseudonym=study["pseudonym"],
-        sex=summary["sex"],
-        modalities=tuple(summary["modalities"]),
-        study_date=summary["study_date"],
-        study_time=summary["study_time"],
-        age=summary["age"],
-        study_description=summary["study_description"],
-        accession=summary["accession"],
+        sex=summary.get("sex", ""),
+        modalities=tuple(summary.get("modalities", ())),
+        study_date=summary.get("study_date", ""),
+        study_time=summary.get("study_time", ""),
+        age=summary.get("age", ""),
+        study_description=summary.get("study_description", ""),
+        accession=summary.get("accession", ""),
         revision=revision,
         closed=closed,
         instances=instances_of(items),

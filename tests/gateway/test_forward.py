@@ -353,6 +353,41 @@ def test_a_truncated_file_counts_as_held_in_the_study_that_its_header_names(
     assert len({row[0] for row in rows}) == 1
 
 
+def test_the_centre_hears_of_a_study_of_which_everything_is_held(box: Box, centre: FakeCentre) -> None:
+    box.take(instance(1, BurnedInAnnotation="YES"), instance(2, BurnedInAnnotation="YES"))
+    box.clean()
+    (study,) = box.spool.connection.execute("SELECT * FROM study")
+    assert box.vault.study(study["centre_study_uid"]).identity.patient_id == "0012345"
+    centre.manifest_answer[study["centre_study_uid"]] = {"state": "receiving"}
+    for _ in range(3):
+        box.pass_quiet_time()
+    (manifest,) = centre.manifests
+    assert (manifest.closed, manifest.revision, manifest.instances) == (True, 1, ())
+    assert [(held.reason, held.count) for held in manifest.held] == [("burned_in", 2)]
+    text = str(manifest.to_json())
+    assert not [trace for trace in ("0012345", "19590314", "Yamada", STUDY_UID) if trace in text]
+    box.take(instance(3))
+    box.clean()
+    box.upload()
+    box.pass_quiet_time()
+    assert (centre.manifests[-1].revision, len(centre.manifests[-1].instances)) == (2, 1)
+    assert centre.manifests[-1].pseudonym == manifest.pseudonym
+
+
+@pytest.mark.parametrize(
+    "changes", [{"PatientBirthDate": "19700101"}, {"PatientSex": "F"}, {"PatientID": ""}]
+)
+def test_a_study_of_which_all_is_held_and_nobody_knows_whose_it_is_stays_unsaid(
+    box: Box, centre: FakeCentre, changes: dict[str, str]
+) -> None:
+    box.take(instance(1), instance(1, study_uid="1.2.3.4.5", BurnedInAnnotation="YES", **changes))
+    box.clean()
+    box.upload()
+    box.pass_quiet_time()
+    assert {manifest.held for manifest in centre.manifests} == {()}
+    assert box.vault.counts() == (1, 1)
+
+
 def test_an_open_association_that_sends_the_study_keeps_it_open(box: Box, centre: FakeCentre) -> None:
     number = box.spool.opened("PACS", "127.0.0.1", at=box.now())
     box.take(instance(1), association_id=number)
