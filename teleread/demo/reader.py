@@ -169,11 +169,7 @@ class ReaderClient:
     def review(self, case_number: str, revision: int) -> tuple[str, str]:
         """Ask for the exact PDF and wait for it; return the rendering's id and the SHA-256 of the bytes seen."""
         page = f"/cases/{case_number}"
-        form = {"revision": str(revision), "csrf_token": self._token(page)}
-        answer = self._send("POST", f"{page}/review", data=form, headers=self._headers(page))
-        if answer.status_code not in {httpx.codes.SEE_OTHER, httpx.codes.FOUND}:
-            raise Unavailable(f"review was answered {answer.status_code}: {answer.text[:200]}")
-        rendering = answer.headers["Location"].rstrip("/").rpartition("/")[2]
+        rendering = self._ask_for_review(page, revision)
         where = f"{page}/review/{rendering}"
         gives_up = time.monotonic() + self._patience_seconds
         while True:
@@ -190,8 +186,28 @@ class ReaderClient:
         self._pages[rendering] = state["pages"]
         return rendering, seen
 
+    def _ask_for_review(self, page: str, revision: int) -> str:
+        """Return the rendering's id; wait while images still come in, and say what the page asks to be said of them."""
+        gives_up = time.monotonic() + self._patience_seconds
+        while True:
+            form = {"revision": str(revision), "csrf_token": self._token(page)}
+            if 'name="acknowledge_images"' in self._send("GET", page).text:
+                form["acknowledge_images"] = "yes"
+            answer = self._send("POST", f"{page}/review", data=form, headers=self._headers(page))
+            if answer.status_code in {httpx.codes.SEE_OTHER, httpx.codes.FOUND}:
+                return str(answer.headers["Location"]).rstrip("/").rpartition("/")[2]
+            if answer.status_code != httpx.codes.CONFLICT or time.monotonic() > gives_up:
+                raise Unavailable(f"review was answered {answer.status_code}")
+            time.sleep(0.2)
+
     def sign(self, case_number: str, rendering: str, pdf_sha256: str) -> None:
-        """Sign exactly the digest that was seen, with password and a fresh one-time code."""
+        """Sign exactly the digest that was seen, with password and a fresh one-time code.
+
+        Raises
+        ------
+        StateChangedMeanwhile
+            Text or images changed since the review.
+        """
         page = f"/cases/{case_number}/review/{rendering}"
         gives_up = time.monotonic() + self._patience_seconds
         while True:
@@ -207,6 +223,8 @@ class ReaderClient:
             answer = self._send("POST", f"/cases/{case_number}/sign", data=form, headers=headers)
             if answer.status_code in {httpx.codes.OK, httpx.codes.SEE_OTHER, httpx.codes.FOUND}:
                 return
+            if answer.status_code == httpx.codes.CONFLICT:
+                raise StateChangedMeanwhile(f"case {case_number} changed since its review")
             # An answer that was lost leaves its code used: the next step's code settles it.
             if time.monotonic() > gives_up:
                 raise Unavailable(
@@ -216,10 +234,17 @@ class ReaderClient:
     def read_and_sign(self, case_number: str, sections: Mapping[str, str]) -> Signed:
         """Do a claimed case: write, review, sign."""
         revision = self.write(case_number, sections)
-        rendering, digest = self.review(case_number, revision)
-        rendered_ms = time.time_ns() // 1_000_000
-        self.sign(case_number, rendering, digest)
-        return Signed(case_number, digest, rendered_ms, time.time_ns() // 1_000_000)
+        gives_up = time.monotonic() + self._patience_seconds
+        while True:
+            rendering, digest = self.review(case_number, revision)
+            rendered_ms = time.time_ns() // 1_000_000
+            try:
+                self.sign(case_number, rendering, digest)
+            except StateChangedMeanwhile:
+                if time.monotonic() > gives_up:
+                    raise
+            else:
+                return Signed(case_number, digest, rendered_ms, time.time_ns() // 1_000_000)
 
 
 def _newest_revision(answer: httpx.Response, revision: int) -> int:

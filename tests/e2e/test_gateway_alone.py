@@ -46,10 +46,10 @@ def alone() -> Iterator[tuple[Path, Path]]:
         )  # fmt: skip
         (folder / "checkout").mkdir()
         shutil.copy(ROOT / "pyproject.toml", folder / "checkout")
-        for part in ("gateway", "wire", "dicom", "builders", "data", "conftest.py"):
+        for part in ("gateway", "wire", "dicom/test_encapsulate.py", "builders", "data", "conftest.py"):
             source = ROOT / "tests" / part
             target = folder / "checkout" / "tests" / part
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:

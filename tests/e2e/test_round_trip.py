@@ -152,7 +152,8 @@ def _trusted(travelled: Travelled) -> ValidationContext:
     reader = PdfFileReader(BytesIO(travelled.pdf))
     roots = [asn1_x509.Certificate.load(pem.unarmor(centre.read_bytes())[2])]
     # The facility's seal is of the facility's own authority: what a validator there is given.
-    for path in Path(travelled.told["gateway_data"]).rglob("*.pem"):
+    keys = Path(travelled.told["gateway_data"]) / "keys"
+    for path in (*keys.glob("*.pem"), *keys.glob("*.crt")):
         for kind, _, der in pem.unarmor(path.read_bytes(), multiple=True):
             certificate = asn1_x509.Certificate.load(der) if kind == "CERTIFICATE" else None
             if certificate is not None and certificate.ca and certificate.self_issued:
