@@ -38,6 +38,7 @@ class Collector:
         Each package is judged by itself. Raises Unavailable, after the others, when one could not be had.
         """
         taken, trouble = 0, None
+        asked_at = milliseconds(self._now())
         listed = self._link.packages()
         # What the centre lists anew, after it had gone from the list, is told anew.
         self._told &= {package.package_id for package in listed}
@@ -46,7 +47,7 @@ class Collector:
                 if isinstance(package, UnreadablePackage):
                     self._give_up(package)
                 else:
-                    taken += self._take(package)
+                    taken += self._take(package, asked_at)
             except Unavailable as problem:
                 trouble = problem
             except Refused as problem:
@@ -67,12 +68,12 @@ class Collector:
                 self._link.report_event(package.package_id, message)
         self._told.add(package.package_id)
 
-    def _take(self, package: ReportPackage) -> bool:
+    def _take(self, package: ReportPackage, asked_at: int) -> bool:
         known = self._spool.connection.execute(
             "SELECT * FROM package WHERE package_id = ?", (package.package_id,)
         ).fetchone()
         if known is not None:
-            self._again(known)
+            self._again(known, asked_at)
             return False
         pdf = self._link.package_pdf(package.package_id)
         if hashlib.sha256(pdf).hexdigest() != package.pdf_sha256:
@@ -98,14 +99,16 @@ class Collector:
         _log.info("package %s collected", package.package_id)
         return True
 
-    def _again(self, known: sqlite3.Row) -> None:
+    def _again(self, known: sqlite3.Row, asked_at: int) -> None:
         """Handle a package that the centre still, or again, has as waiting."""
         with self._spool.writing() as connection:
-            waiting = connection.execute(
-                "SELECT 1 FROM notice WHERE package_id = ? AND sent_at IS NULL", (known["id"],)
+            # A list that was asked for before the last notice had arrived does not know of it.
+            unheard = connection.execute(
+                "SELECT 1 FROM notice WHERE package_id = ? AND (sent_at IS NULL OR sent_at >= ?)",
+                (known["id"], asked_at),
             ).fetchone()
             state = connection.execute("SELECT state FROM package WHERE id = ?", (known["id"],)).fetchone()[0]
-            if waiting is not None:
+            if unheard is not None:
                 return
             if state == "failed":
                 # The centre lists it again, so a coordinator there has asked for another try.

@@ -387,6 +387,31 @@ def test_a_centre_that_has_forgotten_is_told_again(home: Home, centre: FakeCentr
     assert len(centre.events[-1][1].receipts) == 2
 
 
+def test_a_list_from_before_the_last_notice_asks_for_no_other_try(
+    home: Home, centre: FakeCentre, destination: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination.troubles = [Rejected("the PACS answered 0x0122")]
+    home.collector.work()
+    home.deliverer.work()
+    packages = home.collector._link.packages
+
+    def overtaken() -> list[Any]:
+        listed = packages()
+        assert home.notices.work() == 2
+        return listed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(home.collector._link, "packages", overtaken)
+        home.collector.work()
+    assert home.state() == ("failed", "the PACS answered 0x0122")
+    assert not list(home.spool.connection.execute("SELECT 1 FROM event WHERE actor = 'centre'"))
+    home.work()
+    assert home.state()[0] == "failed"
+    centre.packages["P1"] = (PACKAGE, SIGNED)
+    home.work()
+    assert home.state() == ("delivered", "")
+
+
 def test_the_status_names_the_delivered_files(home: Home) -> None:
     home.spool.connection.execute(
         "INSERT INTO study (facility_study_uid, centre_study_uid) VALUES ('1.2.3', '2.25.1234')"
