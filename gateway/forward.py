@@ -44,8 +44,9 @@ class Forwarder:
 
     def work(self, *, wait: bool = False) -> int:
         """Start requests for all that is due, and return how many items they carry."""
-        due = self._spool.connection.execute(_DUE, (milliseconds(self._now()),)).fetchall()
         with self._guard:
+            # Inside the guard: a row read before it may be of a request that has ended meanwhile.
+            due = self._spool.connection.execute(_DUE, (milliseconds(self._now()),)).fetchall()
             fresh = [row for row in due if row["id"] not in self._under_way]
             self._under_way.update(row["id"] for row in fresh)
         futures = [
@@ -90,7 +91,7 @@ class Forwarder:
         told = {(receipt.sop_instance_uid, receipt.sha256): receipt for receipt in receipts}
         unanswered = []
         with self._spool.writing() as connection:
-            for row in batch:
+            for row in self._of_now(connection, batch):
                 receipt = told.get((row["centre_sop_uid"], row["clean_sha256"]))
                 if receipt is None:
                     unanswered.append(row)
@@ -116,7 +117,7 @@ class Forwarder:
 
     def _failed(self, batch: list[sqlite3.Row], reason: str) -> None:
         with self._spool.writing() as connection:
-            for row in batch:
+            for row in self._of_now(connection, batch):
                 if row["state"] == "clean":
                     move(
                         connection,
@@ -132,7 +133,23 @@ class Forwarder:
 
     def _refused(self, row: sqlite3.Row, detail: str) -> None:
         with self._spool.writing() as connection:
-            self._hold(connection, row, detail)
+            for one in self._of_now(connection, [row]):
+                self._hold(connection, one, detail)
+
+    @staticmethod
+    def _of_now(connection: sqlite3.Connection, batch: list[sqlite3.Row]) -> list[sqlite3.Row]:
+        """Return the rows as they are now, without those that another request has settled meanwhile.
+
+        One of them would take the receipts of all the others back with its own.
+        """
+        now = (
+            connection.execute("SELECT * FROM item WHERE id = ?", (row["id"],)).fetchone() for row in batch
+        )
+        return [
+            one
+            for row, one in zip(batch, now, strict=True)
+            if one is not None and one["state"] == row["state"]
+        ]
 
     def _hold(self, connection: sqlite3.Connection, row: sqlite3.Row, detail: str) -> None:
         if row["state"] == "clean":

@@ -183,6 +183,48 @@ def test_a_receipt_of_another_form_leaves_only_its_own_instance_waiting(box: Box
     assert [state for state, _ in box.states()] == ["clean", "acknowledged"]
 
 
+def test_a_row_that_another_request_has_settled_takes_no_receipt_of_its_batch_back(
+    box: Box, centre: FakeCentre
+) -> None:
+    box.take(instance(1), instance(2), instance(3))
+    box.clean()
+    rows = box.spool.connection.execute("SELECT * FROM item ORDER BY id").fetchall()
+    box.forwarder._send(rows[:1])
+    box.forwarder._send(rows[:2])
+    centre.failures = [503]
+    box.forwarder._send(rows)
+    assert [state for state, _ in box.states()] == ["acknowledged", "acknowledged", "clean"]
+    centre.refuse = {rows[0]["clean_sha256"]: 0xC000}
+    box.forwarder._send(rows)
+    assert [state for state, _ in box.states()] == ["acknowledged"] * 3
+    outcomes = [row[0] for row in box.spool.connection.execute("SELECT outcome FROM item ORDER BY id")]
+    assert outcomes == ["stored"] * 3
+
+
+def test_what_a_request_that_just_ends_has_brought_is_not_sent_again(box: Box, centre: FakeCentre) -> None:
+    box.take(instance(1))
+    box.clean()
+    box.forwarder._guard = EndOfARequest(box)  # type: ignore[assignment]
+    box.later += timedelta(seconds=1)
+    assert box.forwarder.work(wait=True) == 0
+    assert list(centre.counts.values()) == [1]
+
+
+class EndOfARequest:
+    """A guard that the end of another request gets before everybody else."""
+
+    def __init__(self, box: Box) -> None:
+        self.box: Box | None = box
+
+    def __enter__(self) -> None:
+        box, self.box = self.box, None
+        if box is not None:
+            box.forwarder._send(box.spool.connection.execute("SELECT * FROM item").fetchall())
+
+    def __exit__(self, *_: object) -> None:
+        """Let the next one in."""
+
+
 def test_two_versions_under_one_uid_are_both_sent(box: Box, centre: FakeCentre) -> None:
     box.take(instance(1), instance(1, pixels=b"\x09\x09" * 64))
     box.clean()
