@@ -67,6 +67,9 @@ def store_instance(
     reason = _why_not_deidentified(index)
     if reason:
         return _refuse(engine, part, index.sop_instance_uid, reason, actor=actor, at=at)
+    refusal = _known_refusal(engine, index, actor.facility_id)
+    if refusal:
+        return _refuse(engine, part, index.sop_instance_uid, refusal, actor=actor, at=at)
     sha256, size = blobs.adopt(part)
     for attempt in range(_TRIES):
         try:
@@ -77,6 +80,23 @@ def store_instance(
             if attempt == _TRIES - 1:
                 raise
     raise AssertionError("not reached")
+
+
+def _known_refusal(engine: Engine, index: IndexedInstance, facility_id: int) -> str:
+    # Asked before the bytes are taken over, so that what is refused leaves no file; `_store_row` asks again.
+    with transaction(engine, writes=False) as session:
+        study = session.scalar(
+            select(Study).where(
+                Study.facility_id == facility_id, Study.study_instance_uid == index.study_instance_uid
+            )
+        )
+        return _refusal(study, index) if study is not None else ""
+
+
+def _refusal(study: Study, index: IndexedInstance) -> str:
+    if study.pseudonym != index.patient_id:
+        return "other_patient"
+    return f"study_{study.state}" if study.state in {"rejected", "archived"} else ""
 
 
 def _why_not_deidentified(index: IndexedInstance) -> str:
@@ -114,11 +134,7 @@ def _store_row(
 
     facility_id = actor.facility_id
     study = _study(session, index.study_instance_uid, index.patient_id, actor=actor, at=at)
-    refusal = ""
-    if study.pseudonym != index.patient_id:
-        refusal = "other_patient"
-    elif study.state in {"rejected", "archived"}:
-        refusal = f"study_{study.state}"
+    refusal = _refusal(study, index)
     if refusal:
         audit.record(
             session,
@@ -137,9 +153,11 @@ def _store_row(
     )
     if any(copy.sha256 == sha256 for copy in copies):
         return receipt("already_stored")
-    _reopen_for_instance(session, study, actor=actor, at=at)
+    if not copies:
+        # A copy with other bytes adds no image: nobody has to look again, and the study's facts stay.
+        _reopen_for_instance(session, study, actor=actor, at=at)
+        _fill_study(study, index, at)
     series = _series(session, study, index)
-    _fill_study(study, index, at)
     session.add(
         Instance(
             facility_id=facility_id,

@@ -21,7 +21,6 @@ from teleread.storage.models.accounts import User
 from teleread.storage.models.readings import Reading
 from teleread.storage.models.reports import Report, ReportVersion
 from teleread.storage.models.studies import Instance, Series
-from teleread.storage.queries import case_images as images
 from teleread.storage.queries import worklist as queries
 
 _SYSTEM = frozenset({Who.SYSTEM})
@@ -45,6 +44,7 @@ class WorklistRow:
     images: int
     expected: int | None
     held: int
+    conflicts: int
     priority: str
     kind: str
     sex: str
@@ -222,22 +222,6 @@ def release(session: Session, case_number: str, reason: str, *, actor: Actor, at
     audit.record(session, actor=actor, at=at, act=f"reading.{event}", case_number=reading.case_number)
 
 
-def hold(session: Session, case_number: str, reason: str, *, actor: Actor, at: datetime) -> None:
-    """Set a case aside until something is answered."""
-    reading = reading_of(session, case_number, actor=actor)
-    if not reason.strip():
-        raise InvalidInput("reason", "is needed")
-    workflow.apply(session, reading, "hold", actor=actor, at=at, reason=reason.strip())
-    audit.record(session, actor=actor, at=at, act="reading.hold", case_number=reading.case_number)
-
-
-def resume(session: Session, case_number: str, *, actor: Actor, at: datetime) -> None:
-    """Go on with a case that was set aside."""
-    reading = reading_of(session, case_number, actor=actor)
-    workflow.apply(session, reading, "resume", actor=actor, at=at)
-    audit.record(session, actor=actor, at=at, act="reading.resume", case_number=reading.case_number)
-
-
 def start_incomplete(session: Session, case_number: str, *, actor: Actor, at: datetime) -> None:
     """Let a case be read before everything has arrived."""
     require(actor, Action.SEE_CASE)
@@ -279,9 +263,11 @@ def worklist(session: Session, *, actor: Actor, at: datetime, show: str = "open"
         conditions.append(Reading.state == "unassigned")
     if show == "done":
         conditions.append(Reading.state == "completed")
+    # An open case that is not on the list is lost: only what is done is cut off at its old end.
+    limit = LIMIT if show in {"done", "all"} else None
     rows = [
         _row(found, actor, at)
-        for found in queries.fetch(session, *conditions, facility_id=actor.facility_id, limit=LIMIT)
+        for found in queries.fetch(session, *conditions, facility_id=actor.facility_id, limit=limit)
     ]
     if show == "done":
         return rows
@@ -316,7 +302,7 @@ def _held(manifest: dict[str, Any] | None) -> tuple[dict[str, Any], ...]:
 
 
 def _row(found: queries.CaseRow, actor: Actor, at: datetime) -> WorklistRow:
-    reading, study, order, facility, assignee, version, delivery, images = found
+    reading, study, order, facility, assignee, version, delivery, images, conflicts = found
     signed_at = version.signed_at if version else None
     return WorklistRow(
         case_number=reading.case_number,
@@ -338,6 +324,7 @@ def _row(found: queries.CaseRow, actor: Actor, at: datetime) -> WorklistRow:
         modalities=tuple(study.modalities),
         images=images,
         expected=len(study.manifest["instances"]) if study.manifest else None,
+        conflicts=conflicts,
         held=sum(item["count"] for item in _held(study.manifest)),
         priority=order.priority,
         kind=reading.kind,
@@ -412,35 +399,6 @@ def _series(session: Session, study_id: int) -> tuple[SeriesView, ...]:
         )
         for series, images, with_pixels in rows
     )
-
-
-def case_instances(session: Session, case_number: str, *, actor: Actor) -> list[Instance]:
-    """Return the current instances of a case in the order of their series and numbers."""
-    require(actor, Action.SEE_IMAGES)
-    reading = reading_of(session, case_number, actor=actor)
-    return images.instances_of(session, reading.study_id)
-
-
-def case_instance(session: Session, case_number: str, sop_instance_uid: str, *, actor: Actor) -> Instance:
-    """Return one current instance of a case, or raise NotFound."""
-    require(actor, Action.SEE_IMAGES)
-    reading = reading_of(session, case_number, actor=actor)
-    return images.instance_of(session, reading.study_id, sop_instance_uid)
-
-
-@dataclass(frozen=True)
-class ReaderView:
-    """A reader whom a case can be given to."""
-
-    username: str
-    display_name: str
-
-
-def readers(session: Session, *, actor: Actor) -> list[ReaderView]:
-    """Return everybody who reads, by name."""
-    require(actor, Action.ASSIGN)
-    found = session.scalars(select(User).where(User.is_active).order_by(User.display_name))
-    return [ReaderView(user.username, user.display_name) for user in found if Role.READER in user.roles]
 
 
 def _versions(session: Session, reading: Reading) -> tuple[VersionView, ...]:

@@ -117,6 +117,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "column.received": ("受信", "Received"),
     "badge.incomplete": ("未完了", "Incomplete"),
     "badge.withheld": ("施設で保留 {count}", "{count} withheld"),
+    "badge.conflicts": ("内容の不一致 {count}枚", "{count} instances in conflict"),
     "badge.late_images": ("遅着画像", "Late images"),
     "me": ("自分", "me"),
     "key.move": ("移動", "move"),

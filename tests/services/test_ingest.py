@@ -1,9 +1,10 @@
 """Instances and manifests: duplicates, other bytes, other patients, late images, held objects."""
 
+import hashlib
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from teleread.errors import Incomplete, InvalidInput, NotAllowed, NotFound, TransitionNotAllowed
 from teleread.services import ingest, reading, signing
@@ -76,6 +77,48 @@ def test_other_bytes_under_a_known_uid_are_kept_beside_the_first(place: Place) -
     for data in study.files[1:]:
         place.store(data)
     assert manifest(place, study).state == "complete"
+
+
+def test_other_bytes_reopen_nothing_and_are_counted(place: Place) -> None:
+    reader = place.person("reader1", "reader")
+    study, other = clean_study(), clean_study(WindowCenter="99")
+    case_number = place.send(study)
+    page = place.review(case_number, reader, place.write(case_number, reader))
+    place.sign(case_number, reader, page)
+    assert place.store(other.files[0]).outcome == "conflict"
+    with place.session() as session:
+        (row,) = session.scalars(select(Study))
+        assert (row.state, row.revision) == ("complete", 1)
+        assert session.scalar(select(func.count(Reading.id))) == 1
+        view = reading.case_view(session, case_number, actor=reader.actor, at=place.at)
+    assert (view.row.images, view.row.conflicts) == (3, 1)
+
+
+def test_what_is_refused_leaves_no_file(place: Place) -> None:
+    study = clean_study()
+    place.store(study.files[0])
+    listed = study.listed[1]
+    uids = (study.study_instance_uid, listed.series_instance_uid, listed.sop_instance_uid)
+    stranger = encoded(clean_slice(2, clean_study("TR-2").pseudonym, *uids))
+    receipt = place.store(stranger)
+    assert (receipt.outcome, receipt.reason) == ("refused", "other_patient")
+    assert not place.blobs.verify(hashlib.sha256(stranger).hexdigest())
+    with place.session() as session:
+        session.execute(update(Study).values(state="archived"))
+    assert place.store(study.files[1]).reason == "study_archived"
+    assert not place.blobs.verify(listed.sha256)
+
+
+def test_an_open_case_is_on_the_list_however_many_there_are(
+    small_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LIMIT", 2)
+    reader = small_place.person("reader1", "reader")
+    numbers = [small_place.send(clean_study(number=one, slices=1)) for one in range(1, 5)]
+    with small_place.session() as session:
+        for show in ("open", "unassigned"):
+            rows = reading.worklist(session, actor=reader.actor, at=small_place.at, show=show)
+            assert {row.case_number for row in rows} == set(numbers)
 
 
 def test_an_instance_of_another_patient_does_not_get_into_a_study(place: Place) -> None:

@@ -14,14 +14,14 @@ from teleread.storage.models.readings import Reading
 from teleread.storage.models.reports import Report, ReportVersion
 from teleread.storage.models.studies import Instance, Study
 
-CaseRow = Row[Reading, Study, Order, Facility, User | None, ReportVersion | None, Delivery | None, int]
+CaseRow = Row[Reading, Study, Order, Facility, User | None, ReportVersion | None, Delivery | None, int, int]
 
 _DRAFTS = ("draft", "discarded")
 
 
 def cases(
     *conditions: ColumnElement[bool], facility_id: int | None
-) -> Select[Reading, Study, Order, Facility, User | None, ReportVersion | None, Delivery | None, int]:
+) -> Select[Reading, Study, Order, Facility, User | None, ReportVersion | None, Delivery | None, int, int]:
     """Return the question; a tenant sees its own cases only."""
     version = aliased(ReportVersion)
     newest = (
@@ -36,8 +36,14 @@ def cases(
         .correlate(Study)
         .scalar_subquery()
     )
+    conflicts = (
+        select(func.count(Instance.id))
+        .where(Instance.study_id == Study.id, Instance.conflict)
+        .correlate(Study)
+        .scalar_subquery()
+    )
     asked = (
-        select(Reading, Study, Order, Facility, User, ReportVersion, Delivery, images)
+        select(Reading, Study, Order, Facility, User, ReportVersion, Delivery, images, conflicts)
         .join(Study, Study.id == Reading.study_id)
         .join(Order, Order.id == Reading.order_id)
         .join(Facility, Facility.id == Reading.facility_id)
@@ -52,9 +58,9 @@ def cases(
 
 
 def fetch(
-    session: Session, *conditions: ColumnElement[bool], facility_id: int | None, limit: int
+    session: Session, *conditions: ColumnElement[bool], facility_id: int | None, limit: int | None
 ) -> Sequence[CaseRow]:
-    """Return the rows, the newest cases first."""
+    """Return the rows, the newest cases first; no limit where every one of them has to be seen."""
     return session.execute(
         cases(*conditions, facility_id=facility_id).order_by(Reading.id.desc()).limit(limit)
     ).all()

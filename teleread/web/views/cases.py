@@ -73,6 +73,8 @@ def _badges(row: WorklistRow, language: str) -> tuple[Badge, ...]:
         found.append(Badge("amber", "images", text(language, "badge.incomplete")))
     if row.images_added:
         found.append(Badge("amber", "images", text(language, "badge.late_images")))
+    if row.conflicts:
+        found.append(Badge("vermilion", "warning", text(language, "badge.conflicts", count=row.conflicts)))
     if row.held:
         found.append(Badge("violet", "withheld", text(language, "badge.withheld", count=row.held)))
     return tuple(found)
@@ -124,6 +126,7 @@ def row_json(row: WorklistRow) -> dict[str, Any]:
         "images": row.images,
         "expected": row.expected,
         "held": row.held,
+        "conflicts": row.conflicts,
         "assignee": row.assignee,
         "is_mine": row.is_mine,
         "due_at": row.due_at.isoformat() if row.due_at else None,
