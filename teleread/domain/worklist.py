@@ -16,6 +16,8 @@ class DisplayStatus(StrEnum):
     HELD = "held"
     PRELIMINARY = "preliminary"
     FINAL = "final"
+    DELIVERY_HELD = "delivery_held"
+    DELIVERY_FAILED = "delivery_failed"
     DELIVERED = "delivered"
     ACKNOWLEDGED = "acknowledged"
     ADDENDED = "addended"
@@ -32,7 +34,12 @@ _BY_READING = {
     "cancelled": DisplayStatus.CANCELLED,
 }
 
-_BY_DELIVERY = {"delivered": DisplayStatus.DELIVERED, "acknowledged": DisplayStatus.ACKNOWLEDGED}
+_BY_DELIVERY = {
+    "delivered": DisplayStatus.DELIVERED,
+    "acknowledged": DisplayStatus.ACKNOWLEDGED,
+    "held": DisplayStatus.DELIVERY_HELD,
+    "failed": DisplayStatus.DELIVERY_FAILED,
+}
 
 
 def display_status(
@@ -59,6 +66,9 @@ def display_status(
         return _BY_DELIVERY.get(
             delivery or "", DisplayStatus.ADDENDED if version > 1 else DisplayStatus.FINAL
         )
+    # An addendum has its own case; what it adds to is still on its own way.
+    if report == "superseded" and delivery in {"held", "failed"}:
+        return _BY_DELIVERY[delivery]
     if report == "preliminary":
         return DisplayStatus.PRELIMINARY
     return _BY_READING[reading]

@@ -34,7 +34,7 @@ from weasyprint.text.fonts import FontConfiguration
 
 from teleread.domain.identifiers import format_case_number
 from teleread.domain.reporting import SECTIONS
-from teleread.errors import Unavailable
+from teleread.errors import InvalidInput, Unavailable
 from teleread.lettering import Typeface, compose_kana, typeface
 from teleread.rendering.context import ReportContent, age_text, moment_text, study_time_text, words
 from teleread.rendering.fetcher import OnlyOurs
@@ -502,6 +502,10 @@ def _write_metadata(pdf: pikepdf.Pdf, content: ReportContent, title: str, moment
     pdf.docinfo["/ModDate"] = String(stamp)
 
 
+#: Type and code of what went wrong in the child; a result is longer.
+_REFUSAL_LENGTH = 2
+
+
 def _limit_and_render(sender: Connection, content: dict[str, Any], memory_bytes: int, seconds: int) -> None:
     """In the child: no more memory and processor time than allowed, and no life beyond the parent's."""
     ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
@@ -510,8 +514,14 @@ def _limit_and_render(sender: Connection, content: dict[str, Any], memory_bytes:
     resource.setrlimit(resource.RLIMIT_AS, (brought + memory_bytes, brought + memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    rendered = render_report(ReportContent.from_json(content))
-    sender.send((rendered.pdf, rendered.sha256, rendered.pages, rendered.missing_glyphs))
+    try:
+        rendered = render_report(ReportContent.from_json(content))
+        sender.send((rendered.pdf, rendered.sha256, rendered.pages, rendered.missing_glyphs))
+    except InvalidInput as error:
+        sender.send((type(error).__name__, error.code))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent is told
+        # The type only: a message could quote the report.
+        sender.send((type(error).__name__, "render_failed"))
     sender.close()
 
 
@@ -538,8 +548,10 @@ def render_in_child(
 
     Raises
     ------
+    InvalidInput
+        The content cannot be set, and never will be.
     Unavailable
-        The child died, or took too long. The same content may be tried again.
+        The child failed, died, or took too long. The same content may be tried again.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -552,7 +564,7 @@ def render_in_child(
         if not receiver.poll(seconds):
             raise Unavailable("the report took too long to set", code="render_timeout")
         try:
-            pdf, sha256, pages, missing = receiver.recv()
+            answer = receiver.recv()
         except EOFError:
             raise Unavailable("the PDF maker stopped without a result", code="render_failed") from None
     finally:
@@ -560,6 +572,12 @@ def render_in_child(
         child.kill()
         child.join()
         child.close()
+    if len(answer) == _REFUSAL_LENGTH:
+        kind, code = answer
+        if kind == InvalidInput.__name__:
+            raise InvalidInput("content", "cannot be set", code=code)
+        raise Unavailable(f"the PDF maker failed ({kind})", code=code)
+    pdf, sha256, pages, missing = answer
     if hashlib.sha256(pdf).hexdigest() != sha256:
         raise Unavailable("the PDF changed between two processes", code="render_failed")
     return RenderedReport(pdf, sha256, pages, missing)

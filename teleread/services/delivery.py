@@ -1,9 +1,10 @@
 """Signed reports on their way home: what waits for a gateway, and what the gateway says became of it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from teleread.domain.access import Action, Actor, require, require_tenant
@@ -16,6 +17,7 @@ from teleread.storage.locks import lock
 from teleread.storage.models.deliveries import Delivery, DeliveryReceiptRow
 from teleread.storage.models.orders import Order
 from teleread.storage.models.readings import Reading
+from teleread.storage.models.records import WorkflowEvent
 from teleread.storage.models.reports import Report, ReportVersion
 from teleread.wire.packages import ReportPackage
 from teleread.wire.receipts import PackageEvent
@@ -191,6 +193,56 @@ def _close_order(session: Session, order: Order, *, actor: Actor, at: datetime) 
             break
     if not waiting and order.state == "reported":
         workflow.apply(session, order, "report_delivered", actor=actor, at=at, as_who=_SYSTEM)
+
+
+@dataclass(frozen=True)
+class TroubledDelivery:
+    """A signed report that is not home and needs, or may need, somebody."""
+
+    case_number: str
+    facility_name: str
+    version: int
+    state: str
+    since: datetime
+    reason: str
+    attempts: int
+
+
+def troubled(session: Session, *, actor: Actor) -> list[TroubledDelivery]:
+    """Return the deliveries that were held, failed, or are tried again; the longest in trouble first."""
+    require(actor, Action.COORDINATE)
+    since = (
+        select(func.max(WorkflowEvent.at))
+        .where(
+            WorkflowEvent.machine == "delivery",
+            WorkflowEvent.object_id == Delivery.id,
+            WorkflowEvent.to_state == Delivery.state,
+            WorkflowEvent.from_state != Delivery.state,
+        )
+        .correlate(Delivery)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(Delivery, ReportVersion, Reading, since)
+        .join(ReportVersion, ReportVersion.id == Delivery.report_version_id)
+        .join(Reading, Reading.id == ReportVersion.reading_id)
+        .where(Delivery.state.in_(("held", "failed", "retrying")))
+        .order_by(Delivery.id)
+    ).all()
+    found = [
+        TroubledDelivery(
+            case_number=reading.case_number,
+            facility_name=reading.facility.name,
+            version=version.version,
+            state=delivery.state,
+            since=began or delivery.created_at,
+            reason=delivery.last_reason,
+            attempts=delivery.attempts,
+        )
+        for delivery, version, reading, began in rows
+        if actor.facility_id in {None, delivery.facility_id}
+    ]
+    return sorted(found, key=lambda one: one.since)
 
 
 def retry(session: Session, case_number: str, reason: str, *, actor: Actor, at: datetime) -> int:

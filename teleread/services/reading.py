@@ -80,6 +80,7 @@ class SeriesView:
 class VersionView:
     """A report version that is not a draft."""
 
+    case_number: str
     version: int
     kind: str
     status: str
@@ -405,6 +406,7 @@ def _versions(session: Session, reading: Reading) -> tuple[VersionView, ...]:
     versions: Sequence[queries.VersionRow] = queries.versions(session, reading.order_id)
     return tuple(
         VersionView(
+            case_number=version.reading.case_number,
             version=version.version,
             kind=version.kind,
             status=version.status,

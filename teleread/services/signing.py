@@ -5,6 +5,7 @@ digest. The worker signs that digest and nothing else.
 """
 
 import hashlib
+import logging
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ from teleread.errors import (
     NotFound,
     StateChangedMeanwhile,
     TransitionNotAllowed,
+    Unavailable,
 )
 from teleread.jobs import JobName
 from teleread.rendering.context import ReportContent
@@ -37,11 +39,17 @@ from teleread.storage.locks import lock, lock_study
 from teleread.storage.models.accounts import User
 from teleread.storage.models.deliveries import Delivery
 from teleread.storage.models.readings import Reading
+from teleread.storage.models.records import OutboxRow
 from teleread.storage.models.reports import Rendering, ReportVersion, SignAuthorisation
 from teleread.storage.models.studies import Instance
 from teleread.storage.outbox import request_job
 from teleread.storage.pki import SigningKeys
 from teleread.storage.session import transaction
+
+_log = logging.getLogger(__name__)
+
+#: After this many tries a page that cannot be made is given up, and its reader is told.
+RENDER_TRIES = 5
 
 _SYSTEM = frozenset({Who.SYSTEM})
 _WORKER = frozenset({Who.WORKER})
@@ -419,18 +427,28 @@ def signed_pdf(session: Session, blobs: Blobs, case_number: str, *, actor: Actor
 def render_rendering(engine: Engine, blobs: Blobs, rendering_id: int, *, at: datetime) -> None:
     """Make the page that was asked for; the worker's side. A second run finds the work done.
 
-    A content that cannot be set becomes a failure that the reader sees. Anything that may pass (time, memory) is
-    raised, and the job comes back.
+    A content that cannot be set becomes a failure that the reader sees, and so does one that failed at every one of
+    `RENDER_TRIES` tries. Before that, what may pass (time, memory) is raised, and the job comes back.
     """
     with transaction(engine, writes=False) as session:
         found = session.get(Rendering, rendering_id)
         if found is None or found.pdf_sha256 is not None or found.failure:
             return
         content = found.content
+        tries = session.scalar(
+            select(OutboxRow.attempts).where(
+                OutboxRow.job == JobName.RENDER_REPORT, OutboxRow.subject_id == rendering_id
+            )
+        )
     values: dict[str, Any]
     try:
         rendered = render_in_child(ReportContent.from_json(content))
     except InvalidInput as error:
+        values = {"failure": error.code}
+    except Unavailable as error:
+        if (tries or 0) < RENDER_TRIES:
+            raise
+        _log.error("rendering %d is given up: %s", rendering_id, error.message)
         values = {"failure": error.code}
     else:
         sha256, _ = blobs.put(rendered.pdf)

@@ -1,4 +1,4 @@
-"""Coordination, first cut: the open cases, assigned and released by hand."""
+"""Coordination: the open cases, and signed reports that are not home."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from teleread import clock
 from teleread.dicomweb.context import actor, centre
 from teleread.domain.access import Action, allows
 from teleread.errors import StateChangedMeanwhile, TransitionNotAllowed
-from teleread.services import reading
+from teleread.services import delivery, ingest, reading
 from teleread.storage.queries.readers import active_readers
 from teleread.storage.session import transaction
 from teleread.web.views.cases import CaseRow, case_number_of, case_row
 from teleread.web.views.layout import language
+from teleread.web.views.times import moment
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -34,6 +35,22 @@ class CoordinationRow:
     case: CaseRow
     assignable: bool
     releasable: bool
+    acceptable: bool
+
+
+@dataclass(frozen=True)
+class DeliveryRow:
+    """A signed report that is not home."""
+
+    case_number: str
+    url: str
+    facility: str
+    version: int
+    state_key: str
+    since: str
+    reason: str
+    attempts: int
+    retriable: bool
 
 
 def _page(notice: str | None = None, status: int = 200) -> ResponseReturnValue:
@@ -41,16 +58,37 @@ def _page(notice: str | None = None, status: int = 200) -> ResponseReturnValue:
     with transaction(centre().engine, writes=False) as session:
         found = reading.worklist(session, actor=actor(), at=at)
         readers = active_readers(session)
+        troubled = delivery.troubled(session, actor=actor())
     may = allows(actor(), Action.ASSIGN)
     rows = [
         CoordinationRow(
             case_row(row, language=language(), at=at),
             assignable=may and row.state in ASSIGNABLE,
             releasable=may and row.state in RELEASABLE,
+            acceptable=row.study_state == "incomplete"
+            and row.images > 0
+            and allows(actor(), Action.ACCEPT_INCOMPLETE),
         )
         for row in found
     ]
-    return render_template("coordination.html", rows=rows, readers=readers, notice=notice), status
+    deliveries = [
+        DeliveryRow(
+            case_number=one.case_number,
+            url=url_for("readings.case", case_number=one.case_number),
+            facility=one.facility_name,
+            version=one.version,
+            state_key=f"delivery.{one.state}",
+            since=moment(one.since),
+            reason=one.reason,
+            attempts=one.attempts,
+            retriable=one.state == "failed" and allows(actor(), Action.MOVE_DELIVERY),
+        )
+        for one in troubled
+    ]
+    page = render_template(
+        "coordination.html", rows=rows, deliveries=deliveries, readers=readers, notice=notice
+    )
+    return page, status
 
 
 @blueprint.get("")
@@ -82,6 +120,40 @@ def release(case_number: str) -> ResponseReturnValue:
     try:
         with transaction(centre().engine) as session:
             reading.release(
+                session,
+                case_number_of(case_number),
+                request.form.get("reason", ""),
+                actor=actor(),
+                at=clock.now(),
+            )
+    except (StateChangedMeanwhile, TransitionNotAllowed):
+        return _page("case.changed", 409)
+    return redirect(url_for("coordination.coordination"), 303)
+
+
+@blueprint.post("/<case_number>/retry")
+def retry(case_number: str) -> ResponseReturnValue:
+    """Offer a report whose delivery failed to the facility again."""
+    try:
+        with transaction(centre().engine) as session:
+            delivery.retry(
+                session,
+                case_number_of(case_number),
+                request.form.get("reason", ""),
+                actor=actor(),
+                at=clock.now(),
+            )
+    except (StateChangedMeanwhile, TransitionNotAllowed):
+        return _page("case.changed", 409)
+    return redirect(url_for("coordination.coordination"), 303)
+
+
+@blueprint.post("/<case_number>/accept")
+def accept(case_number: str) -> ResponseReturnValue:
+    """Let a study be read of which not everything came."""
+    try:
+        with transaction(centre().engine) as session:
+            ingest.accept_as_is(
                 session,
                 case_number_of(case_number),
                 request.form.get("reason", ""),

@@ -64,6 +64,8 @@ PEOPLE_ROUTES: dict[str, Rule] = {
     "coordination.coordination": Rule(_PERSON, Action.COORDINATE),
     "coordination.assign": Rule(_PERSON, Action.ASSIGN),
     "coordination.release": Rule(_PERSON, Action.RELEASE),
+    "coordination.retry": Rule(_PERSON, Action.MOVE_DELIVERY),
+    "coordination.accept": Rule(_PERSON, Action.ACCEPT_INCOMPLETE),
     "admin.admin": Rule(_PERSON, Action.MANAGE_FACILITIES),
     "admin.check_audit": Rule(_PERSON, Action.SEE_AUDIT),
     "enrolment.ca_certificate": Rule(Door.OPEN),

@@ -20,7 +20,7 @@ from teleread.web.errors import wants_json
 from teleread.web.i18n import text, texts
 from teleread.web.views.cases import case_number_of, case_row, row_json
 from teleread.web.views.layout import language
-from teleread.web.views.times import clock_time
+from teleread.web.views.times import clock_time, moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,19 @@ class SectionView:
     text: str
     required: bool
     rows: int
+
+
+@dataclass(frozen=True)
+class SignedView:
+    """A signed version of the report, whichever case of the order it was written in."""
+
+    url: str
+    version: int
+    kind_key: str
+    status_key: str
+    signer: str
+    signed: str
+    sections: list[SectionView]
 
 
 @dataclass(frozen=True)
@@ -132,7 +145,19 @@ def case_page(typed: str, notice: str | None = None, status: int = 200) -> Respo
     if wants_json():
         return jsonify(row_json(found.row) | {"revision": found.revision}), status
     case = case_row(found.row, language=language(), at=at)
-    signed = next((version for version in found.versions if version.status == "final"), None)
+    signed = [
+        SignedView(
+            url=url_for("reports.signed", case_number=version.case_number),
+            version=version.version,
+            kind_key=f"kind.{version.kind}",
+            status_key=f"version.{version.status}",
+            signer=version.signer,
+            signed=moment(version.signed_at),
+            sections=[one for one in _sections(version.sections) if one.text],
+        )
+        for version in found.versions
+        if version.signed_at is not None
+    ]
     page = render_template(
         "case.html",
         case=case,
@@ -141,10 +166,9 @@ def case_page(typed: str, notice: str | None = None, status: int = 200) -> Respo
         presets=_CT_WINDOWS if "CT" in case.examination.split(" ")[0].split("/") else (_OWN_WINDOW,),
         sees_images=sees_images,
         editor=_editor(found, history) if found.may_write else None,
-        sections=[one for one in _sections(signed.sections) if one.text] if signed else [],
+        signed=signed,
         said=_said(found, case.who),
         can_claim=found.may_claim,
-        signed_url=url_for("reports.signed", case_number=case_number) if signed else None,
         notice=notice,
     )
     return page, status

@@ -198,7 +198,15 @@ def sign(case_number: str) -> ResponseReturnValue:
 def signed(case_number: str) -> ResponseReturnValue:
     """Show the newest signed version and where it is on its way."""
     found, case = _view(case_number)
-    newest = next((version for version in found.versions if version.signed_at is not None), None)
+    # The version and the PDF of this very case; an addendum has a case of its own.
+    newest = next(
+        (
+            version
+            for version in found.versions
+            if version.signed_at is not None and version.case_number == found.row.case_number
+        ),
+        None,
+    )
     if newest is None:
         raise NotFound("there is no signed report of this case")
     if wants_json():

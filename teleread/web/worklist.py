@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("worklist", __name__)
 
-_SIGNED = frozenset({"final", "delivered", "acknowledged", "addended"})
+_SIGNED = frozenset({"final", "delivered", "acknowledged", "addended", "delivery_held", "delivery_failed"})
 _SOON_MINUTES = 60
 
 #: Saved views, by the key that opens them: name → which rows.

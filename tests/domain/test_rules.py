@@ -138,6 +138,9 @@ def test_the_word_follows_the_report_home() -> None:
     assert display_status("complete", "completed", "final", "acknowledged") == "acknowledged"
     assert display_status("complete", "completed", "final", "ready", version=2) == "addended"
     assert display_status("quarantined", "completed", "final", "ready") == "held"
+    for report in ("final", "superseded"):
+        assert display_status("complete", "completed", report, "held") == "delivery_held"
+        assert display_status("complete", "completed", report, "failed") == "delivery_failed"
 
 
 def test_the_list_is_sorted_by_priority_then_due_then_age() -> None:

@@ -15,9 +15,12 @@ from teleread.errors import (
     ReauthenticationFailed,
     StateChangedMeanwhile,
     TransitionNotAllowed,
+    Unavailable,
 )
+from teleread.rendering import report_pdf
 from teleread.services import delivery, ingest, reading, reporting, signing
 from teleread.services.signing import authorise_and_sign
+from teleread.storage import outbox
 from teleread.storage.models.deliveries import Delivery
 from teleread.storage.models.readings import Reading
 from teleread.storage.models.records import OutboxRow
@@ -56,6 +59,32 @@ def test_a_version_that_is_signed_cannot_be_signed_by_another_page(
     place.sign(case_number, reader, one)
     with pytest.raises(TransitionNotAllowed):
         place.sign(case_number, reader, other)
+
+
+def test_a_page_that_fails_at_every_try_is_given_up_and_the_reader_sees_it(
+    place: Place, reader: Person, case_number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("氏名")
+
+    monkeypatch.setattr(report_pdf, "render_report", broken)
+    revision = place.write(case_number, reader)
+    with place.session() as session:
+        rendering_id = signing.request_review(session, case_number, revision, actor=reader.actor, at=place.at)
+        (row,) = session.scalars(select(OutboxRow))
+    for attempt in range(1, 6):
+        with place.session() as session:
+            outbox.mark_started(session, row.id, at=place.at)
+        if attempt < 5:
+            with pytest.raises(Unavailable, match="ZeroDivisionError") as failed:
+                signing.render_rendering(place.engine, place.blobs, row.subject_id, at=place.at)
+            assert "氏名" not in str(failed.value)
+        else:
+            signing.render_rendering(place.engine, place.blobs, row.subject_id, at=place.at)
+        with place.session() as session:
+            found = signing.rendering(session, rendering_id, actor=reader.actor)
+        assert found.state == ("pending" if attempt < 5 else "failed")
+    assert found.failure == "render_failed"
 
 
 def test_a_wrong_password_or_a_used_code_signs_nothing(

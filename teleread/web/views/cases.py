@@ -56,7 +56,9 @@ class CaseRow:
 
 
 #: Shown states in which no promise runs any more.
-_SETTLED = frozenset({"final", "delivered", "acknowledged", "addended", "cancelled"})
+_SETTLED = frozenset(
+    {"final", "delivered", "acknowledged", "addended", "cancelled", "delivery_held", "delivery_failed"}
+)
 
 
 def case_number_of(typed: str) -> str:

@@ -32,7 +32,7 @@ STATES: dict[str, Mark] = _states(
     ("addended", "violet"),
     ("cancelled", "ink-3"),
     ("quarantined", "vermilion"),
-)
+) | {name: Mark("warning", "vermilion", f"state.{name}") for name in ("delivery_held", "delivery_failed")}
 
 PRIORITIES: dict[str, Mark] = {
     "stroke": Mark("stroke", "vermilion", "priority.stroke"),
