@@ -179,9 +179,7 @@ class Accounts:
         now = milliseconds(at)
         token = secrets.token_urlsafe(32)
         with self._store.writing() as connection:
-            connection.execute(
-                "DELETE FROM refusal WHERE at <= ?", (now - _milliseconds_of(REFUSAL_WINDOW),)
-            )
+            connection.execute("DELETE FROM refusal WHERE at <= ?", (now - _milliseconds_of(REFUSAL_WINDOW),))
             closed = self._is_closed(connection, account, from_where)
             # Read again inside the transaction: two requests with one code must not both pass.
             fresh = connection.execute(
@@ -275,16 +273,16 @@ class Accounts:
                 (milliseconds(at), _sha256(token)),
             ).fetchall()
             for row in ended:
-                self._store.append(
-                    connection, row["username"], row["from_where"], "sign_out", {}, at=at
-                )
+                self._store.append(connection, row["username"], row["from_where"], "sign_out", {}, at=at)
 
     def _seal(self, username: str, secret: str) -> bytes:
         nonce = os.urandom(_NONCE)
         return nonce + self._cipher.encrypt(nonce, secret.encode("ascii"), username.encode("utf-8"))
 
     def _open(self, username: str, sealed: bytes) -> str:
-        return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], username.encode("utf-8")).decode("ascii")
+        return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], username.encode("utf-8")).decode(
+            "ascii"
+        )
 
 
 def check_password(password: str, username: str) -> str:

@@ -33,7 +33,9 @@ class Counts:
         return self.received + self.clean + self.held + self.acknowledged + self.discarded
 
 
-def track_of(counts: Counts, *, uploaded: bool, display_status: str, deliveries: tuple[str, ...]) -> tuple[Disc, ...]:
+def track_of(
+    counts: Counts, *, uploaded: bool, display_status: str, deliveries: tuple[str, ...]
+) -> tuple[Disc, ...]:
     """Return the five discs of a study.
 
     Parameters

@@ -10,7 +10,14 @@ import pytest
 from teleread.errors import InvalidInput
 from teleread.wire.enrolment import EnrolmentAnswer, EnrolmentRequest
 from teleread.wire.heartbeat import Heartbeat, HeartbeatAnswer
-from teleread.wire.manifest import HeldCount, ManifestAnswer, ManifestInstance, MissingInstance, StudyManifest
+from teleread.wire.manifest import (
+    HeldCount,
+    ManifestAnswer,
+    ManifestInstance,
+    MissingInstance,
+    StudyManifest,
+    StudyStatus,
+)
 from teleread.wire.message import Message
 from teleread.wire.orders import OrderAnswer, OrderNotice
 from teleread.wire.packages import PackageList, ReportPackage
@@ -123,6 +130,7 @@ MESSAGES: dict[str, Message] = {
         callback_phone="内線 2210",
         requested_at=AT,
     ),
+    "study_status": StudyStatus(state="complete", case_number="4MZ09D83", display_status="ready"),
     "order_answer": OrderAnswer(outcome="matched", case_number="4MZ09D83"),
 }
 GOLDEN_FILES = sorted(GOLDEN.glob("v*/*.json"))
