@@ -128,7 +128,7 @@ class Decisions:
                 actor=username,
                 reason=row["reason"],
             )
-            self._note(connection, Machine.SPOOL_ITEM, item_id, "release_as_is", username, note)
+            self._note(connection, Machine.SPOOL_ITEM, item_id, "release_as_is", username=username, note=note)
 
     def _move_item(
         self, connection: sqlite3.Connection, row: sqlite3.Row, event: str, username: str, note: str
@@ -146,7 +146,7 @@ class Decisions:
         connection.execute(
             "UPDATE study SET settled = 0, manifest_due_at = 0 WHERE id = ?", (row["study_id"],)
         )
-        self._note(connection, Machine.SPOOL_ITEM, row["id"], event, username, note)
+        self._note(connection, Machine.SPOOL_ITEM, row["id"], event, username=username, note=note)
 
     def send_now(self, package_id: str, *, username: str) -> str:
         """Have a report that waits for its next try, or failed, tried at once; return the new state."""
@@ -155,7 +155,7 @@ class Decisions:
             at = self._now()
             if row["state"] in {"retrying", "in_transit"}:
                 connection.execute("UPDATE package SET next_try_at = 0 WHERE id = ?", (row["id"],))
-                self._note(connection, Machine.DELIVERY, row["id"], "send_now", username, "")
+                self._note(connection, Machine.DELIVERY, row["id"], "send_now", username=username)
                 return str(row["state"])
             move(
                 connection,
@@ -172,7 +172,7 @@ class Decisions:
             state = move(connection, Machine.DELIVERY, row["id"], "handed_over", at=at)
             add_notice(connection, row["id"], PackageEvent(event="retry", at=at))
             add_notice(connection, row["id"], PackageEvent(event="handed_over", at=at))
-            self._note(connection, Machine.DELIVERY, row["id"], "retry", username, "")
+            self._note(connection, Machine.DELIVERY, row["id"], "retry", username=username)
             return state
 
     def release(self, package_id: str, *, username: str, note: str) -> bool:
@@ -202,7 +202,7 @@ class Decisions:
                 raise TransitionNotAllowed(
                     "a second, different person has to release it", code="second_person"
                 )
-            self._note(connection, Machine.DELIVERY, row["id"], "release_vote", username, note)
+            self._note(connection, Machine.DELIVERY, row["id"], "release_vote", username=username, note=note)
             if not votes:
                 connection.execute(
                     "INSERT INTO release_vote VALUES (?, ?, ?)", (row["id"], username, milliseconds(at))
@@ -237,8 +237,9 @@ class Decisions:
         machine: Machine,
         thing_id: int,
         event: str,
+        *,
         username: str,
-        note: str,
+        note: str = "",
     ) -> None:
         connection.execute(
             "INSERT INTO decision (machine, thing_id, event, username, note, at) VALUES (?, ?, ?, ?, ?, ?)",

@@ -78,6 +78,5 @@ def ensure_certificate(layout: Layout, address: str, facility_name: str, *, at: 
 
 def _names(address: str) -> list[x509.GeneralName]:
     names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName(socket.gethostname())]
-    for text in dict.fromkeys(("127.0.0.1", address)):
-        names.append(x509.IPAddress(ipaddress.ip_address(text)))
-    return names
+    addresses = dict.fromkeys(("127.0.0.1", address))
+    return [*names, *(x509.IPAddress(ipaddress.ip_address(text)) for text in addresses)]

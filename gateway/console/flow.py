@@ -98,7 +98,6 @@ def counts_of(spool: Spool, *, at: datetime) -> FlowCounts:
         return int(spool.connection.execute(question, values).fetchone()[0])
 
     today = milliseconds(midnight(at))
-    delivered = "SELECT centre_study_uid FROM package WHERE state = 'delivered'"
     return FlowCounts(
         received_today=number("SELECT count(DISTINCT study_id) FROM item WHERE last_received_at >= ?", today),
         held=number("SELECT count(*) FROM item WHERE state = 'held'")
@@ -112,7 +111,8 @@ def counts_of(spool: Spool, *, at: datetime) -> FlowCounts:
         reported=number("SELECT count(DISTINCT centre_study_uid) FROM package WHERE state = 'delivered'"),
         unacknowledged=number(
             "SELECT count(*) FROM study AS s LEFT JOIN centre_view AS v ON v.study_id = s.id"
-            f" WHERE s.centre_study_uid IN ({delivered}) AND coalesce(v.display_status, '') != 'acknowledged'"  # noqa: S608
+            " WHERE s.centre_study_uid IN (SELECT centre_study_uid FROM package WHERE state = 'delivered')"
+            " AND coalesce(v.display_status, '') != 'acknowledged'"
         ),
         undelivered=number("SELECT count(*) FROM package WHERE state IN ('retrying', 'failed')"),
     )

@@ -10,6 +10,7 @@ from datetime import date, datetime
 
 from gateway.console.dates import as_day, parse_date
 from gateway.console.scrub import Mark, identity_of_form, marks_in
+from gateway.console.search import folded
 from teleread.domain.turnaround import Priority
 from teleread.errors import InvalidInput
 from teleread.wire.orders import LONG_TEXT, OrderNotice
@@ -71,6 +72,9 @@ LIMITS: dict[str, int] = {
 }
 LONG = frozenset({"clinical_question", "history"})
 
+_FREE_TEXT = ("body_part", "examination", "clinical_question", "history")
+_OF_STAFF = ("department", "responsible_doctor", "callback_phone")
+
 # Typed on a Japanese keyboard these come out at full width; they mean the same.
 _NARROW = frozenset({"patient_id", "accession", "callback_phone", "birth_date", "study_date"})
 
@@ -112,16 +116,7 @@ def check(values: Mapping[str, str], *, today: date) -> CheckedForm:
     today : date
         Nobody is born after it.
     """
-    problems: dict[str, str] = {}
-    for name in FIELDS:
-        text = values[name]
-        if not text:
-            if name in REQUIRED:
-                problems[name] = "problem.missing"
-        elif name in CHOICES and text not in CHOICES[name]:
-            problems[name] = "problem.choice"
-        elif len(text) > LIMITS.get(name, LONG_TEXT):
-            problems[name] = "problem.too_long"
+    problems = {name: problem for name in FIELDS if (problem := _problem(name, values[name]))}
     days = {"birth_date": "", "study_date": ""}
     for name in days:
         if values[name] and name not in problems:
@@ -139,12 +134,21 @@ def check(values: Mapping[str, str], *, today: date) -> CheckedForm:
         birth_date=days["birth_date"],
         accession=values["accession"],
     )
-    marks = {
-        name: found
-        for name in TRAVELS
-        if name not in CHOICES and name not in days and (found := marks_in(values[name], identity))
-    }
+    marks = {name: found for name in _FREE_TEXT if (found := marks_in(values[name], identity))}
+    for name in _OF_STAFF:
+        # A doctor may share the patient's family name; the whole name there is the patient's.
+        text = folded(values[name])
+        if any(whole and whole in text for whole in (folded(values["name"]), folded(values["kana"]))):
+            marks[name] = (Mark(0, len(values[name]), values[name]),)
     return CheckedForm(values, problems, marks, birth_date=days["birth_date"], study_date=days["study_date"])
+
+
+def _problem(name: str, text: str) -> str:
+    if not text:
+        return "problem.missing" if name in REQUIRED else ""
+    if name in CHOICES and text not in CHOICES[name]:
+        return "problem.choice"
+    return "problem.too_long" if len(text) > LIMITS.get(name, LONG_TEXT) else ""
 
 
 def notice_of(

@@ -67,24 +67,26 @@ def _place(
     newest = deliveries[-1] if deliveries else ""
     if display_status == "acknowledged":
         return 4, "past", "track.acknowledged"
-    if newest == "delivered":
-        return 4, "now", "track.unacknowledged"
-    if newest == "held":
-        return 3, "held", "track.identity_doubt"
-    if newest == "failed":
-        return 3, "held", "track.failed"
     if newest or display_status in _READ:
-        return 3, "now", "track.delivering"
-    if display_status == "cancelled":
-        return 2, "held", "state.cancelled"
-    if uploaded and display_status not in {"", "received"}:
-        return 2, "held" if display_status == "held" else "now", f"state.{display_status}"
+        return _BY_DELIVERY.get(newest, (3, "now", "track.delivering"))
     if uploaded:
-        return 2, "now", "track.at_centre"
+        return _at_centre(display_status)
     if counts.clean or (counts.acknowledged and not counts.received and not counts.held):
         return 1, "now", "track.sending"
-    if counts.held and not counts.received:
-        return 0, "held", "track.held"
-    if counts.total and counts.total == counts.discarded:
-        return 0, "held", "track.withheld"
-    return 0, "now", "track.receiving"
+    if counts.received or not counts.total:
+        return 0, "now", "track.receiving"
+    return 0, "held", "track.held" if counts.held else "track.withheld"
+
+
+_BY_DELIVERY = {
+    "delivered": (4, "now", "track.unacknowledged"),
+    "held": (3, "held", "track.identity_doubt"),
+    "failed": (3, "held", "track.failed"),
+}
+
+
+def _at_centre(display_status: str) -> tuple[int, str, str]:
+    if display_status in {"", "received"}:
+        return 2, "now", "track.at_centre"
+    look = "held" if display_status in {"held", "cancelled"} else "now"
+    return 2, look, f"state.{display_status}"
