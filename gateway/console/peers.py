@@ -1,5 +1,6 @@
 """Asks a DICOM peer whether it answers: C-ECHO (PS3.7 Section 9.1.5), with the time it took or the reason."""
 
+import socket
 import time
 from dataclasses import dataclass
 
@@ -22,6 +23,11 @@ class Echo:
 def echo(peer: PACSTarget, calling_ae: str) -> Echo:
     """Return whether a peer answers C-ECHO, and how fast."""
     _config.LOG_HANDLER_LEVEL = "none"
+    try:
+        # pynetdicom leaves its socket open when nobody answers; so it is first asked whether somebody does.
+        socket.create_connection((peer.host, peer.port), timeout=_SECONDS).close()
+    except OSError:
+        return Echo("no_connection")
     ae = AE(ae_title=calling_ae)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = _SECONDS
     ae.add_requested_context(Verification)

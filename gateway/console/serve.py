@@ -22,7 +22,7 @@ _THREADS = 8
 _TIMEOUT_SECONDS = 330
 
 
-class Server(BaseApplication):  # type: ignore[misc]
+class Server(BaseApplication):
     """gunicorn, configured by arguments; the site is built in the process that serves it."""
 
     def __init__(self, settings: GatewaySettings, options: dict[str, Any]) -> None:
@@ -70,7 +70,8 @@ def _options(settings: GatewaySettings, layout: Layout) -> dict[str, Any]:
 
 def _end_with_supervisor() -> None:
     # The supervisor holds the other end of standard input; the system closes it even after kill -9.
-    while sys.stdin.buffer.read(1):
+    # Read without Python's buffer: its lock would be held by this thread when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 
