@@ -33,13 +33,14 @@ _log = logging.getLogger("gateway.console")
 COOKIE = "__Host-teleread-console"
 
 #: Routes that answer before sign-in. Everything else needs a person, and a mark by `needs`.
-OPEN = frozenset({"sign_in.form", "sign_in.sign_in", "sign_in.language", "static"})
+OPEN = frozenset({"sign_in.form", "sign_in.sign_in", "sign_in.language", "fonts.font", "static"})
 
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
     "style-src": "'self'",
     "img-src": "'self'",
+    "font-src": "'self'",
     "connect-src": "'self'",
     "frame-src": "'self'",
     "form-action": "'self'",
@@ -108,7 +109,7 @@ def _check() -> ResponseReturnValue | None:
     g.token = cookie if usable else secrets.token_urlsafe(32)
     g.has_new_token = False
     g.person = None
-    if request.endpoint == "static":
+    if request.endpoint in {"static", "fonts.font"}:
         return None
     # A script that looks for news is not a person at work.
     is_use = request.headers.get("X-Background") is None
@@ -140,7 +141,7 @@ def _finish(response: Response) -> Response:
     response.headers["X-Frame-Options"] = "SAMEORIGIN" if response.mimetype == "application/pdf" else "DENY"
     for name, value in _HEADERS.items():
         response.headers[name] = value
-    if request.endpoint == "static":
+    if request.endpoint in {"static", "fonts.font"}:
         response.headers["Cache-Control"] = "no-cache"
         return response
     if g.get("has_new_token") or (COOKIE not in request.cookies and response.mimetype == "text/html"):

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from gateway.console.pages import flow, held, line, people, reports, request_form, sign_in
+from gateway.console.pages import flow, fonts, held, line, people, reports, request_form, sign_in
 
 
 def blueprints() -> tuple[Blueprint, ...]:
@@ -15,4 +15,5 @@ def blueprints() -> tuple[Blueprint, ...]:
         request_form.blueprint,
         line.blueprint,
         people.blueprint,
+        fonts.blueprint,
     )

@@ -208,8 +208,7 @@ def test_a_day_at_the_console(site: Site, language: str) -> None:
         keep("held-list")
         page.keyboard.press("j")
         page.keyboard.press("Enter")
-        page.wait_for_function("document.querySelector('.stage img').complete")
-        assert page.evaluate("document.querySelector('.stage img').naturalWidth") > 0
+        wait_until(lambda: page.evaluate("document.querySelector('.stage img').naturalWidth") > 0)
         keep("held")
         page.goto(f"{site.url}/deliveries")
         keep("deliveries")
