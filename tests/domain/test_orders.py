@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 from teleread.domain.orders import Match, OrderFacts, StudyFacts, best, match
 
 STUDY = StudyFacts(
-    pseudonym="C36PV-4K2M7", study_instance_uid="2.25.1", accession="A1", modalities=("CT",), study_date="20261123"
+    pseudonym="C36PV-4K2M7",
+    study_instance_uid="2.25.1",
+    accession="A1",
+    modalities=("CT",),
+    study_date="20261123",
 )
 
 

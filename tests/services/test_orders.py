@@ -65,7 +65,9 @@ def test_an_order_before_its_study_waits_and_is_found_when_the_study_comes(place
     assert receive(place, notice(place)) == OrderAnswer(outcome="matched", case_number=case_number)
 
 
-def test_the_promise_follows_the_priority_of_the_order_from_when_the_images_were_complete(place: Place) -> None:
+def test_the_promise_follows_the_priority_of_the_order_from_when_the_images_were_complete(
+    place: Place,
+) -> None:
     place.send(clean_study())
     complete_at = place.at
     place.wait(minutes=10)

@@ -169,6 +169,7 @@ def test_a_day_at_the_console(site: Site, language: str) -> None:
         page.on("pageerror", lambda problem: said.append(str(problem)))
 
         def keep(name: str) -> None:
+            page.evaluate("document.fonts.ready.then(() => true)")
             # Nothing is wider than the window: no page scrolls sideways.
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
             assert page.evaluate("document.documentElement.lang") == language
@@ -208,6 +209,7 @@ def test_a_day_at_the_console(site: Site, language: str) -> None:
         keep("held-list")
         page.keyboard.press("j")
         page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(r"/held/\d+$"))
         wait_until(lambda: page.evaluate("document.querySelector('.stage img').naturalWidth") > 0)
         keep("held")
         page.goto(f"{site.url}/deliveries")
