@@ -100,8 +100,7 @@ def counts_of(spool: Spool, *, at: datetime) -> FlowCounts:
     today = milliseconds(midnight(at))
     return FlowCounts(
         received_today=number("SELECT count(DISTINCT study_id) FROM item WHERE last_received_at >= ?", today),
-        held=number("SELECT count(*) FROM item WHERE state = 'held'")
-        + number("SELECT count(*) FROM package WHERE state = 'held'"),
+        held=number("SELECT count(*) FROM item WHERE state = 'held'"),
         sending=number("SELECT count(DISTINCT study_id) FROM item WHERE state = 'clean'"),
         waiting_to_send=number("SELECT count(*) FROM item WHERE state IN ('received', 'clean')"),
         at_centre=number(
@@ -114,7 +113,7 @@ def counts_of(spool: Spool, *, at: datetime) -> FlowCounts:
             " WHERE s.centre_study_uid IN (SELECT centre_study_uid FROM package WHERE state = 'delivered')"
             " AND coalesce(v.display_status, '') != 'acknowledged'"
         ),
-        undelivered=number("SELECT count(*) FROM package WHERE state IN ('retrying', 'failed')"),
+        undelivered=number("SELECT count(*) FROM package WHERE state IN ('held', 'retrying', 'failed')"),
     )
 
 

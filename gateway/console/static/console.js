@@ -50,6 +50,10 @@ if (list) {
   }, 5000);
 }
 
+// What has to be mended is where the eye and the hand go first.
+const wrong = document.querySelector('main [aria-invalid="true"]');
+if (wrong) wrong.focus();
+
 // What the centre will see, live; and the draft, kept while somebody types.
 const form = document.querySelector("form[data-draft]");
 if (form) {
