@@ -2,21 +2,19 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast
 
 from flask import current_app, g
 
 from gateway.console.access import Action
 from gateway.console.accounts import Person
-
-if TYPE_CHECKING:
-    from gateway.console.app import Console
+from gateway.console.box import Console
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def console() -> "Console":
+def console() -> Console:
     """Return the console of this site."""
     return cast("Console", current_app.extensions["console"])
 

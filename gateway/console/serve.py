@@ -37,7 +37,8 @@ class Server(BaseApplication):
 
     def load(self) -> Flask:
         """Build the site."""
-        from gateway.console.app import create_app, open_console
+        from gateway.console.app import create_app
+        from gateway.console.box import open_console
 
         return create_app(open_console(self._settings))
 

@@ -18,23 +18,6 @@ from teleread.storage.models.readings import Reading
 from teleread.storage.models.studies import Study
 from teleread.wire.orders import OrderAnswer, OrderNotice
 
-#: Fields of the message that the order keeps under the same name.
-_KEPT = (
-    "pseudonym",
-    "study_instance_uid",
-    "study_date",
-    "modality",
-    "body_part",
-    "examination",
-    "contrast",
-    "priority",
-    "clinical_question",
-    "history",
-    "department",
-    "callback_phone",
-    "requested_at",
-)
-
 _UNSIGNED = ("waiting", "unassigned", "assigned", "in_progress", "on_hold")
 
 
@@ -110,8 +93,7 @@ def match_waiting(session: Session, study: Study, *, actor: Actor, at: datetime)
         return False
     asked = next(one for one in waiting if one.id == chosen)
     notice_id = asked.notice_id
-    for name in (*_KEPT, "doctor"):
-        setattr(order, name, getattr(asked, name))
+    _say(order, asked, doctor=asked.doctor)
     # Its words live on in the order of the case; two orders for one study would be read twice.
     session.delete(asked)
     session.flush()
@@ -133,11 +115,26 @@ def _again(session: Session, order: Order, notice: OrderNotice, *, actor: Actor,
 
 
 def _take_over(session: Session, order: Order, notice: OrderNotice, *, at: datetime) -> None:
-    for name in _KEPT:
-        setattr(order, name, getattr(notice, name))
-    order.doctor = notice.responsible_doctor
+    _say(order, notice, doctor=notice.responsible_doctor)
     if order.id is not None:
         _promise_anew(session, order, at=at)
+
+
+def _say(order: Order, source: OrderNotice | Order, *, doctor: str) -> None:
+    order.pseudonym = source.pseudonym
+    order.study_instance_uid = source.study_instance_uid
+    order.study_date = source.study_date
+    order.modality = source.modality
+    order.body_part = source.body_part
+    order.examination = source.examination
+    order.contrast = source.contrast
+    order.priority = source.priority
+    order.clinical_question = source.clinical_question
+    order.history = source.history
+    order.department = source.department
+    order.doctor = doctor
+    order.callback_phone = source.callback_phone
+    order.requested_at = source.requested_at
 
 
 def _promise_anew(session: Session, order: Order, *, at: datetime) -> None:

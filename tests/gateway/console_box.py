@@ -16,7 +16,8 @@ from werkzeug.test import TestResponse
 
 from gateway.console import accounts
 from gateway.console.accounts import NewUser
-from gateway.console.app import Console, create_app, open_console
+from gateway.console.app import create_app
+from gateway.console.box import Console, open_console
 from gateway.console.certificate import ensure_certificate
 from gateway.deidentify import Deidentifier, clean_file
 from gateway.keys import GatewayKeys
