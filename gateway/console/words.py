@@ -297,6 +297,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "request.is_sent": ("送信済", "sent"),
     "request.is_refused": ("受け取られず", "refused"),
     "request.missing": ("あと{number}か所：", "{number} still missing:"),
+    "request.to_mend": ("直すところがあります", "Something has to be mended"),
     "request.complete": ("必須項目は入力済みです", "Nothing is missing"),
     "request.not_sent": (
         "送信していません。次を直すと送信できます。入力した内容は残っています。",

@@ -19,6 +19,10 @@ from teleread.errors import NotFound
 blueprint = Blueprint("line", __name__)
 
 
+# Nobody plans further than this for a disk.
+_FAR_DAYS = 365
+
+
 @dataclass(frozen=True)
 class Health:
     """How the box is: bytes and shares, ends of certificates, and the clock."""
@@ -43,7 +47,7 @@ def _health() -> Health:
     return Health(
         disk_free_bytes=disk.free,
         disk_free_percent=disk.free * 100 // disk.total,
-        full_in=span(left, "for") if left is not None else "",
+        full_in=span(left, "for") if left is not None and left.days < _FAR_DAYS else "",
         client_not_after=client,
         client_days=(client - now).days,
         console_not_after=own,
