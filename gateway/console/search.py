@@ -21,8 +21,13 @@ def folded(text: str) -> str:
     Half and full width, hiragana and katakana, small and full-size kana, variant characters, case, and all
     gaps and hyphens make no difference.
     """
-    text = unicodedata.normalize("NFKC", text).translate(_HIRAGANA_TO_KATAKANA).casefold()
-    return _GAPS.sub("", text.translate(_SMALL_TO_FULL).translate(_SAME_CHARACTER))
+    before = ""
+    # Taking a gap out may leave a letter and an accent that join; each round makes the text shorter or the last.
+    while text != before:
+        before = text
+        text = unicodedata.normalize("NFKC", text).translate(_HIRAGANA_TO_KATAKANA).casefold()
+        text = _GAPS.sub("", text.translate(_SMALL_TO_FULL).translate(_SAME_CHARACTER))
+    return text
 
 
 def haystack(name: str, patient_id: str, case_number: str, accession: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.console.dates import age_on, parse_date, written_date
@@ -37,6 +37,7 @@ def test_what_is_not_in_the_name_finds_nothing(query: str) -> None:
     assert not matches(query, TEXTS_OF)
 
 
+@example("A´")
 @given(st.text(max_size=40))
 def test_folding_twice_is_folding_once(text: str) -> None:
     assert folded(folded(text)) == folded(text)
