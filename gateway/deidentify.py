@@ -26,7 +26,7 @@ from gateway.spool import Spool, move
 from gateway.vault import LinkDoubt, Vault, VaultStudy
 from teleread.dicom.deid.deidentify import DeidResult, deidentify_file
 from teleread.dicom.deid.profile import FacilityKeys
-from teleread.domain.workflow import Machine
+from teleread.domain.workflow import Machine, Who
 
 _log = logging.getLogger(__name__)
 
@@ -72,13 +72,16 @@ def summarise(clean: Path) -> StudySummary:
     return StudySummary(**values)
 
 
-def clean_file(source: Path, target: Path, keys: FacilityKeys) -> tuple[DeidResult, StudySummary]:
-    """De-identify one file; runs in the child process."""
-    result = deidentify_file(source, target, keys=keys, identity=None)
+def clean_file(
+    source: Path, target: Path, keys: FacilityKeys, *, pixels_seen: bool = False
+) -> tuple[DeidResult, StudySummary]:
+    """De-identify one file; runs in the child process. See `deidentify_file` for `pixels_seen`."""
+    result = deidentify_file(source, target, keys=keys, identity=None, pixels_seen=pixels_seen)
     return result, summarise(target) if result.outcome == "clean" else StudySummary()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Have this child process end when its parent does."""
     # A child that outlives a killed gateway would work on files that the next one works on too.
     threading.Thread(target=_wait_for_the_end_of_the_parent, daemon=True).start()
 
@@ -143,7 +146,7 @@ class Deidentifier:
             self._pool = ProcessPoolExecutor(
                 self._processes,
                 mp_context=multiprocessing.get_context("spawn"),
-                initializer=_end_with_parent,
+                initializer=end_with_parent,
             )
         return self._pool
 
@@ -182,20 +185,7 @@ class Deidentifier:
             self._hold(row["id"], doubt.code, doubt.message, result)
             return True
         with self._spool.writing() as connection:
-            study_id = _study_of(connection, result, summary)
-            move(
-                connection,
-                Machine.SPOOL_ITEM,
-                row["id"],
-                "deidentified",
-                at=self._now(),
-                study_id=study_id,
-                centre_series_uid=result.series_instance_uid,
-                centre_sop_uid=result.sop_instance_uid,
-                sop_class_uid=result.sop_class_uid,
-                clean_sha256=result.sha256,
-                clean_size=result.size,
-            )
+            record_clean(connection, row["id"], result, summary, event="deidentified", at=self._now())
         return True
 
     def _hold(self, item_id: int, reason: str, detail: str, result: DeidResult | None) -> None:
@@ -216,6 +206,37 @@ class Deidentifier:
                 **known,
             )
         _log.warning("item %d is held: %s", item_id, reason)
+
+
+def record_clean(
+    connection: sqlite3.Connection,
+    item_id: int,
+    result: DeidResult,
+    summary: StudySummary,
+    *,
+    event: str,
+    at: datetime,
+    who: Who = Who.GATEWAY,
+    actor: str = "gateway",
+    reason: str = "",
+) -> None:
+    """Move an item to `clean` by `event`, with its study; the vault has the link already."""
+    move(
+        connection,
+        Machine.SPOOL_ITEM,
+        item_id,
+        event,
+        at=at,
+        who=who,
+        actor=actor,
+        reason=reason,
+        study_id=_study_of(connection, result, summary),
+        centre_series_uid=result.series_instance_uid,
+        centre_sop_uid=result.sop_instance_uid,
+        sop_class_uid=result.sop_class_uid,
+        clean_sha256=result.sha256,
+        clean_size=result.size,
+    )
 
 
 def _study_row(connection: sqlite3.Connection, facility_study_uid: str) -> int:

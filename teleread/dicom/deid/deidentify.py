@@ -386,6 +386,7 @@ def deidentify_file(
     identity: PatientIdentity | None = None,
     profile: Profile = READING_PROFILE,
     counter: int = 0,
+    pixels_seen: bool = False,
 ) -> DeidResult:
     """Write a copy of an instance without identity, or hold it.
 
@@ -406,6 +407,8 @@ def deidentify_file(
         PS3.15 options in force.
     counter : int
         Of the pseudonym, when the vault knows a collision.
+    pixels_seen : bool
+        A person at the facility has looked at the image and found no identity burned in.
 
     Raises
     ------
@@ -445,7 +448,9 @@ def deidentify_file(
         names["accession"] = accession_pseudonym(
             own.issuer_of_accession_number, own.accession_number, keys.pseudonym_key
         )
-    reason = _missing(raw, own, identity) or reason_to_hold(raw) or pixels_missing(raw)
+    reason = (
+        _missing(raw, own, identity) or reason_to_hold(raw, pixels_seen=pixels_seen) or pixels_missing(raw)
+    )
     if reason is not None:
         return held(reason)
 

@@ -94,19 +94,23 @@ def _shows_names(raw: RawFile, sop_class: str) -> bool:
     return risky and not _acquired(raw, image_type)
 
 
-def reason_to_hold(raw: RawFile) -> str | None:
-    """Return why an instance has to wait for a person, as a code of HELD_REASONS, or None."""
+def reason_to_hold(raw: RawFile, *, pixels_seen: bool = False) -> str | None:
+    """Return why an instance has to wait for a person, as a code of HELD_REASONS, or None.
+
+    A person who has looked (`pixels_seen`) answers what the picture may show. An overlay in spare bits stays a
+    reason, because the picture does not show it.
+    """
     sop_class = raw.text(0x00080016)
     reason = _class_reason(raw, sop_class)
     if reason is not None:
         return reason
     burned_in = raw.text(0x00280301).upper()
-    if burned_in == "YES":
+    if burned_in == "YES" and not pixels_seen:
         return "burned_in"
     if _overlay_in_pixels(raw):
         return "drawn_in_pixels"
     # Any other word than NO says as little as none (PS3.3 C.7.6.1).
-    return "risky_kind" if burned_in != "NO" and _shows_names(raw, sop_class) else None
+    return "risky_kind" if burned_in != "NO" and not pixels_seen and _shows_names(raw, sop_class) else None
 
 
 def expected_pixel_bytes(raw: RawFile) -> int:
