@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import functools
 import mimetypes
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, abort, g, render_template, request, send_from_directory, url_for
+from flask import Blueprint, Response, abort, render_template, request, send_from_directory, url_for
 
 from teleread import clock
 from teleread.dicomweb.context import actor, centre
-from teleread.errors import NotFound, Unavailable
+from teleread.domain.identifiers import check_uid
+from teleread.domain.viewing import Shown
+from teleread.errors import InvalidInput, NotFound, Unavailable
 from teleread.services import viewing
 from teleread.storage.session import transaction
 from teleread.web import viewer_setup
+from teleread.web.i18n import texts
 from teleread.web.views.layout import language
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flask.typing import ResponseReturnValue
+    from sqlalchemy.orm import Session
 
     from teleread.web.viewer_setup import Build
 
@@ -68,6 +73,9 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 #: Our own scripts in the viewer, in the order they are needed.
 _OWN_SCRIPTS = ("viewer/texts.js", "viewer/bridge.js", "viewer/mode.js", "viewer/config.js")
 
+#: No screen shows more studies at a time.
+_STUDIES_LIMIT = 64
+
 _LANGUAGES = {"ja": "ja-JP", "en": "en-US"}
 
 mimetypes.add_type("application/wasm", ".wasm")
@@ -84,11 +92,51 @@ def laid_build() -> Build:
         raise Unavailable("the viewer has not been set up: run `make setup`") from error
 
 
-def frame_url(case_number: str, study_instance_uid: str) -> str:
-    """Return the address of the viewer's page for a case, for the frame in our own page."""
-    return url_for(
-        "viewer.page", StudyInstanceUIDs=study_instance_uid, case=case_number, lng=_LANGUAGES[language()]
-    )
+@dataclass(frozen=True)
+class ViewerView:
+    """The viewer in the page of a case: its address, and what it may show."""
+
+    url: str
+    study: str
+    studies: tuple[str, ...]
+    frames: int
+    texts: dict[str, str]
+
+
+def view(session: Session, case_number: str) -> ViewerView | None:
+    """Return the viewer for the page of a case, or None where the set-up has laid none."""
+    try:
+        laid_build()
+    except Unavailable:
+        return None
+    found = viewing.case_images(session, case_number, actor=actor())
+    own = found.study_instance_uid
+    url = url_for("viewer.page", StudyInstanceUIDs=own, case=found.case_number, lng=_LANGUAGES[language()])
+    return ViewerView(url, own, found.studies, found.frames, texts(language(), "viewer."))
+
+
+def shown_of_form(form: Mapping[str, str]) -> tuple[Shown, bool] | None:
+    """Return what the case page says its viewer shows, and whether doubts were confirmed.
+
+    None when the form has no such fields: it is not from a page with a viewer.
+
+    Raises
+    ------
+    InvalidInput
+        A number that is none, or more studies than a screen can show.
+    """
+    if "shown_answered" not in form:
+        return None
+    failed = form.get("shown_failed", "0")
+    if not failed.isascii() or not failed.isdigit() or len(failed) > 9:
+        raise InvalidInput("shown_failed", "has to be a whole number")
+    studies = form.get("shown_studies", "").split()
+    if len(studies) > _STUDIES_LIMIT:
+        raise InvalidInput("shown_studies", f"may name {_STUDIES_LIMIT} studies at most")
+    for uid in studies:
+        check_uid(uid, field="shown_studies")
+    shown = Shown(form["shown_answered"] == "1", frozenset(studies), int(failed))
+    return shown, form.get("shown_confirmed") == "1"
 
 
 def _framed(page: str, status: int = 200) -> Response:

@@ -41,7 +41,9 @@ FOLDER = Path(__file__).resolve().parent / "_viewer"
 RECORD = "build.json"
 
 #: Files of the package that are served; all else stays out.
-_WANTED = re.compile(r"package/(?:dist/(?:[\w.-]+\.bundle\.[0-9a-f]{16}\.js|[\w.-]+\.(?:css|wasm|woff2))|LICENSE)")
+_WANTED = re.compile(
+    r"package/(?:dist/(?:[\w.-]+\.bundle\.[0-9a-f]{16}\.js|[\w.-]+\.(?:css|wasm|woff2))|LICENSE)"
+)
 
 #: The bundler's public path, in the page's bundle and in each worker's.
 _PUBLIC_PATH = re.compile(r'(__webpack_require__\.p = )"/";')

@@ -67,14 +67,13 @@
     { id: "teleread.windows", uiType: "ohif.toolButtonList", props: { buttonSection: true } },
     ...WINDOWS.map((one) => button(`teleread.window.${one.key}`, "tool-window-level", `${one.key}  ${word(one.name)}`,
       [{ commandName: "teleread.window", commandOptions: { key: one.key } }])),
-    button("teleread.left", "tool-rotate-left", word("tool.left"), "rotateViewportCCW"),
     button("teleread.mpr", "layout-advanced-mpr", word("tool.mpr"), "teleread.mpr"),
   ];
   const SECTIONS = {
     "primary": ["WindowLevel", "teleread.windows", "Zoom", "Pan", "StackScroll", "MeasurementTools", "rotate-right", "invert", "Cine", "teleread.mpr", "Crosshairs", "Layout", "Reset", "MoreTools"],
     "teleread.windows": WINDOWS.map((one) => `teleread.window.${one.key}`),
     "MeasurementTools": ["Length", "Bidirectional", "Angle", "CobbAngle", "EllipticalROI", "CircleROI", "RectangleROI", "PlanarFreehandROI", "Probe"],
-    "MoreTools": ["teleread.left", "flipHorizontal", "ReferenceLines", "ImageOverlayViewer", "Magnify", "WindowLevelRegion"],
+    "MoreTools": ["flipHorizontal", "ReferenceLines", "ImageOverlayViewer", "Magnify", "WindowLevelRegion"],
     "viewportActionMenu.topLeft": ["orientationMenu"],
     "viewportActionMenu.topRight": [],
     "viewportActionMenu.bottomLeft": ["windowLevelMenu"],

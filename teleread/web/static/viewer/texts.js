@@ -29,8 +29,8 @@
   // key → [Japanese, English]
   const own = {
     "window.own": ["元の値", "As stored"], "window.lung": ["肺", "Lung"], "window.mediastinum": ["縦隔", "Mediastinum"],
-    "window.bone": ["骨", "Bone"], "window.brain": ["脳", "Brain"], "tool.windows": ["ウィンドウの既定値（1–5）", "Window presets (1–5)"],
-    "tool.mpr": ["MPR（3断面）", "MPR (three planes)"], "tool.left": ["左へ90°回転", "Rotate 90° left"],
+    "window.bone": ["骨", "Bone"], "window.brain": ["脳", "Brain"],
+    "tool.mpr": ["MPR（3断面）", "MPR (three planes)"],
     "overlay.date": ["検査日", "Study date"], "overlay.series": ["シリーズ", "Series"],
     "alone": ["画像は、症例の画面から開いてください。", "Open the images from the page of their case."],
   };
