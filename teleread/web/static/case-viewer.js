@@ -27,6 +27,7 @@
   let isChecked = false;
   let failures = "";
   let shortfall = "";
+  let silence = "";
   let settledTimer = null;
 
   const say = (key, facts = {}) => Object.entries(facts).reduce((words, [name, value]) => words.replaceAll(`{${name}}`, value), texts[key]);
@@ -36,6 +37,8 @@
     lock(false);
     section.dataset.state = "shown";
     without.hidden = true;
+    silence = "";
+    showFaults();
   };
   function coverUp(key) {
     isCovered = true;
@@ -49,7 +52,7 @@
     return !isCovered;
   }
   function showFaults() {
-    faults.textContent = [failures, shortfall].filter(Boolean).join(" ");
+    faults.textContent = [silence, failures, shortfall].filter(Boolean).join(" ");
     faults.hidden = !faults.textContent;
   }
 
@@ -75,7 +78,9 @@
       showFaults();
     },
     "data-failed"(facts) {
-      failures = say(facts.status === 401 ? "viewer.signed_out" : "viewer.no_answer");
+      // One image that fails is named by itself; this is about a centre that sends nothing, or nothing more.
+      if (facts.status === 401) silence = say("viewer.signed_out");
+      else if (section.dataset.state !== "shown") silence = say("viewer.no_answer");
       showFaults();
       without.hidden = section.dataset.state === "shown";
     },
@@ -114,14 +119,15 @@
   function doubts(state) {
     if (!state?.ready) return ["viewer.doubt_silent"];
     const found = [];
-    if (!state.studies.includes(study)) found.push("viewer.doubt_not_shown");
+    if (!state.drawn.includes(study)) found.push("viewer.doubt_not_shown");
     if (state.failed) found.push("viewer.doubt_failed");
     return found;
   }
   function fill(state, confirmed) {
     const fields = review.elements;
     fields.shown_answered.value = state?.ready ? "1" : "0";
-    fields.shown_studies.value = (state?.studies ?? []).join(" ");
+    // A study that has no place here counts as soon as it is chosen, the case's own only once it is drawn.
+    fields.shown_studies.value = [...(state?.drawn ?? []), ...(state?.studies ?? []).filter((one) => !allowed.has(one))].join(" ");
     fields.shown_failed.value = String(state?.failed ?? 0);
     fields.shown_confirmed.value = confirmed ? "1" : "";
   }

@@ -31,6 +31,8 @@
       study: instance?.StudyInstanceUID ?? sets[0]?.study ?? null,
       series: instance?.SeriesInstanceUID ?? sets[0]?.series ?? null,
       sop: instance?.SOPInstanceUID ?? null,
+      // An empty viewport is drawn too; what counts is that this image's pixels have come.
+      isDrawn: loaded.has(imageId),
       sets,
     };
   }
@@ -41,6 +43,7 @@
       protocol: services.hangingProtocolService.getState().protocolId ?? null,
       viewports,
       studies: [...new Set(viewports.flatMap((one) => [one.study, ...one.sets.map((set) => set.study)]))],
+      drawn: [...new Set(viewports.filter((one) => one.isDrawn).map((one) => one.study))],
       failed: failed.size,
     };
   }
@@ -78,7 +81,7 @@
     const viewportId = event.detail?.viewportId;
     if (!services || !viewportId) return;
     const facts = viewportFacts(viewportId);
-    if (!facts.study) return;
+    if (!facts.study || !facts.isDrawn) return;
     const key = `${viewportId} ${facts.study} ${facts.series}`;
     if (shown.has(key)) return;
     shown.add(key);
@@ -107,7 +110,7 @@
   document.addEventListener("CORNERSTONE_IMAGE_RENDERED", rendered, true);
 
   const ANSWERS = {
-    state: (asked) => send("state", { id: asked.id, ready: services !== null, ...(services ? state() : { viewports: [], studies: [], failed: 0 }) }),
+    state: (asked) => send("state", { id: asked.id, ready: services !== null, ...(services ? state() : { viewports: [], studies: [], drawn: [], failed: 0 }) }),
     layout: (asked) => commands?.runCommand("setHangingProtocol", { protocolId: asked.protocol === "mpr" ? "mpr" : "default" }),
   };
   addEventListener("message", (event) => {
