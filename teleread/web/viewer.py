@@ -187,7 +187,7 @@ def file(build: str, name: str) -> ResponseReturnValue:
     if build != laid.name or name not in _names(build) or name.endswith(".gz"):
         abort(404)
     packed = f"{name}.gz" in _names(build)
-    compressed = packed and "gzip" in request.accept_encodings
+    compressed = packed and request.accept_encodings.quality("gzip") > 0
     answer = send_from_directory(
         viewer_setup.FOLDER / build,
         f"{name}.gz" if compressed else name,
