@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
-from teleread.errors import Unavailable
-from teleread.web import viewer
 from tests.web.conftest import PASSWORD, House
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("without_the_viewer")]
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -29,16 +27,6 @@ ARGUMENTS = (
 )
 #: Where pictures of the pages are put, for people to look at; nowhere when it is not set.
 PICTURES = os.environ.get("TELEREAD_PICTURES")
-
-
-@pytest.fixture(autouse=True)
-def without_the_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the pages show the centre's own pictures, as they do where no viewer was laid."""
-
-    def missing() -> None:
-        raise Unavailable("not laid")
-
-    monkeypatch.setattr(viewer, "laid_build", missing)
 
 
 @pytest.fixture(scope="module")
