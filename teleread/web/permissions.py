@@ -79,6 +79,16 @@ PEOPLE_ROUTES: dict[str, Rule] = {
     "wado.frames": Rule(_DICOMWEB, Action.SEE_IMAGES),
     "wado.bulk": Rule(_DICOMWEB, Action.SEE_IMAGES),
     "wado.rendered": Rule(_DICOMWEB, Action.SEE_IMAGES),
+    # The viewer's code is the same for everybody and is no secret; the page that starts it is.
+    "viewer.file": Rule(Door.OPEN),
+    "viewer.not_found": Rule(_PERSON),
+    "viewer.page": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.studies": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.series": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.metadata": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.frames": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.bulk": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.rendered": Rule(_PERSON, Action.SEE_IMAGES),
 }
 
 #: Listener that requires a client certificate.
