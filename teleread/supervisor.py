@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -50,6 +52,8 @@ class Child:
         File that its output is appended to.
     ends_last : bool
         Whether the others need it until they have ended themselves.
+    scratch : Path, optional
+        Its folder for temporary files, emptied at each start: what a killed process left there goes with it.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Child:
     environment: Mapping[str, str]
     log: Path
     ends_last: bool = False
+    scratch: Path | None = None
 
 
 @dataclass
@@ -164,10 +169,15 @@ class Supervisor:
         running.wait = min(running.wait * 2, LONGEST_WAIT_SECONDS)
 
     def _spawn(self, running: _Running, now: float) -> None:
+        environment = dict(running.child.environment)
+        if (scratch := running.child.scratch) is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
+            environment["TMPDIR"] = os.fspath(scratch)
         with running.child.log.open("ab") as log:
             running.process = subprocess.Popen(
                 list(running.child.command),
-                env=dict(running.child.environment),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -201,6 +201,7 @@ def children(chosen: Centre, *, workers: int = 1) -> list[Child]:
             chosen.environment,
             settings.data / "logs" / f"{name}.log",
             ends_last=name == "redis",
+            scratch=settings.data / "tmp" / name,
         )
         for name, command in commands.items()
     ]

@@ -19,6 +19,8 @@ from teleread.web.views.layout import language
 from teleread.web.views.times import moment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask.typing import ResponseReturnValue
 
 blueprint = Blueprint("coordination", __name__, url_prefix="/coordination")
@@ -97,69 +99,41 @@ def coordination() -> ResponseReturnValue:
     return _page()
 
 
-@blueprint.post("/<case_number>/assign")
-def assign(case_number: str) -> ResponseReturnValue:
-    """Give a case to a reader."""
+def _done(case_number: str, act: Callable[..., object], field: str) -> ResponseReturnValue:
+    """Do what a form of the page asks, with the one field that it sends, and go back to the page."""
     try:
         with transaction(centre().engine) as session:
-            reading.assign(
+            act(
                 session,
                 case_number_of(case_number),
-                request.form.get("username", ""),
+                request.form.get(field, ""),
                 actor=actor(),
                 at=clock.now(),
             )
     except (StateChangedMeanwhile, TransitionNotAllowed):
         return _page("case.changed", 409)
     return redirect(url_for("coordination.coordination"), 303)
+
+
+@blueprint.post("/<case_number>/assign")
+def assign(case_number: str) -> ResponseReturnValue:
+    """Give a case to a reader."""
+    return _done(case_number, reading.assign, "username")
 
 
 @blueprint.post("/<case_number>/release")
 def release(case_number: str) -> ResponseReturnValue:
     """Take a case from its reader; the draft stays for the next one."""
-    try:
-        with transaction(centre().engine) as session:
-            reading.release(
-                session,
-                case_number_of(case_number),
-                request.form.get("reason", ""),
-                actor=actor(),
-                at=clock.now(),
-            )
-    except (StateChangedMeanwhile, TransitionNotAllowed):
-        return _page("case.changed", 409)
-    return redirect(url_for("coordination.coordination"), 303)
+    return _done(case_number, reading.release, "reason")
 
 
 @blueprint.post("/<case_number>/retry")
 def retry(case_number: str) -> ResponseReturnValue:
     """Offer a report whose delivery failed to the facility again."""
-    try:
-        with transaction(centre().engine) as session:
-            delivery.retry(
-                session,
-                case_number_of(case_number),
-                request.form.get("reason", ""),
-                actor=actor(),
-                at=clock.now(),
-            )
-    except (StateChangedMeanwhile, TransitionNotAllowed):
-        return _page("case.changed", 409)
-    return redirect(url_for("coordination.coordination"), 303)
+    return _done(case_number, delivery.retry, "reason")
 
 
 @blueprint.post("/<case_number>/accept")
 def accept(case_number: str) -> ResponseReturnValue:
     """Let a study be read of which not everything came."""
-    try:
-        with transaction(centre().engine) as session:
-            ingest.accept_as_is(
-                session,
-                case_number_of(case_number),
-                request.form.get("reason", ""),
-                actor=actor(),
-                at=clock.now(),
-            )
-    except (StateChangedMeanwhile, TransitionNotAllowed):
-        return _page("case.changed", 409)
-    return redirect(url_for("coordination.coordination"), 303)
+    return _done(case_number, ingest.accept_as_is, "reason")

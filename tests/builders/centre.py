@@ -8,22 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pyotp
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from teleread.domain.access import Actor, system_actor
 from teleread.domain.identifiers import pseudonym_for, replacement_uid
 from teleread.rendering.context import ReportContent
-from teleread.services import accounts, facilities, ingest, reading, reporting, signing
+from teleread.services import accounts, delivery, facilities, ingest, reading, reporting, signing
 from teleread.services.accounts import NewUser, actor_of
 from teleread.settings import ServerSettings
 from teleread.storage import pki
 from teleread.storage.blobs import BlobStore
 from teleread.storage.models.facilities import Gateway
 from teleread.storage.models.readings import Reading
+from teleread.storage.models.reports import SignAuthorisation
 from teleread.storage.session import open_engine, transaction
 from teleread.up import prepare
 from teleread.wire.manifest import HeldCount, ManifestInstance, StudyManifest
+from teleread.wire.packages import ReportPackage
 from teleread.wire.receipts import InstanceReceipt
 from tests.builders.datasets import ct_slice, encoded
 
@@ -161,6 +163,19 @@ class Place:
             actor=reader.actor,
             at=self.at,
         )
+
+    def package(self, case_number: str, reader: Person) -> ReportPackage:
+        """Write, review and sign a case's report, let the worker put the signature under it, and return its package."""
+        self.sign(case_number, reader, self.review(case_number, reader, self.write(case_number, reader)))
+        with self.session() as session:
+            authorisation_id = session.scalar(
+                select(SignAuthorisation.id).order_by(SignAuthorisation.id.desc()).limit(1)
+            )
+        assert authorisation_id is not None
+        signing.sign_version(self.engine, self.blobs, authorisation_id, keys=self.keys(), at=self.at)
+        with self.session() as session:
+            (found,) = delivery.packages_for(session, actor=self.gateway)
+            return found
 
     def reading(self, session: Session, case_number: str) -> Reading:
         """Return the row of a case."""

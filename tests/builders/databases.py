@@ -2,13 +2,16 @@
 
 import shutil
 import tempfile
+import threading
+import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from teleread.storage.schema import upgrade
 from teleread.storage.session import make_engine
@@ -91,3 +94,33 @@ def small_place(tmp_path: Path) -> Iterator[Place]:
     made = make_place(tmp_path / "centre")
     yield made
     made.engine.dispose()
+
+
+@contextmanager
+def waiting_writer(place: Place) -> Iterator[Callable[[], None]]:
+    """Give a call that returns once another thread stands at the door of the database, behind this one.
+
+    PostgreSQL lists who waits. SQLite does not: there the other thread's taking of a connection is what can be seen.
+    """
+    taken = threading.Event()
+
+    def note(*_: object) -> None:
+        taken.set()
+
+    def arrived() -> None:
+        assert taken.wait(30), "nobody took a connection"
+        if place.engine.dialect.name != "postgresql":
+            return
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with place.engine.connect() as connection:
+                if connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                    return
+            time.sleep(0.01)
+        raise AssertionError("nobody waits for a lock")
+
+    event.listen(place.engine, "checkout", note)
+    try:
+        yield arrived
+    finally:
+        event.remove(place.engine, "checkout", note)

@@ -59,6 +59,26 @@ def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
         supervisor.stop()
 
 
+def test_temporary_files_of_a_killed_child_are_gone_when_it_starts_again(tmp_path: Path) -> None:
+    command = python(
+        "-c", "import os, tempfile, time\nopen(tempfile.mkstemp()[1]).close()\nwhile True: time.sleep(1)"
+    )
+    scratch = tmp_path / "tmp" / "sleeper"
+    child = Child("sleeper", command, dict(os.environ), tmp_path / "log", scratch=scratch)
+    supervisor = Supervisor(lambda _line: None)
+    supervisor.start([child])
+    try:
+        _until(lambda: scratch.is_dir() and any(scratch.iterdir()))
+        (left,) = scratch.iterdir()
+        first = supervisor.process_id("sleeper")
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        _until(lambda: supervisor.starts("sleeper") == 2 and any(scratch.iterdir()))
+        assert [path != left for path in scratch.iterdir()] == [True]
+    finally:
+        supervisor.stop()
+
+
 def test_stopping_leaves_no_child(tmp_path: Path) -> None:
     supervisor = Supervisor(lambda _line: None)
     supervisor.start([_child(tmp_path, "one"), _child(tmp_path, "two")])

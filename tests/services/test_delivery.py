@@ -6,9 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from teleread.errors import InvalidInput, NotFound, TransitionNotAllowed
-from teleread.services import delivery, signing
+from teleread.services import delivery
 from teleread.storage.models.deliveries import Delivery, DeliveryReceiptRow
-from teleread.storage.models.reports import SignAuthorisation
 from teleread.wire.packages import ReportPackage
 from teleread.wire.receipts import DeliveryReceipt, PackageEvent
 from tests.builders.centre import Place, clean_study
@@ -16,15 +15,7 @@ from tests.builders.centre import Place, clean_study
 
 @pytest.fixture
 def package(place: Place) -> ReportPackage:
-    reader = place.person("reader1", "reader")
-    case_number = place.send(clean_study())
-    place.sign(case_number, reader, place.review(case_number, reader, place.write(case_number, reader)))
-    with place.session() as session:
-        authorisation_id = session.scalar(select(SignAuthorisation.id)) or 0
-    signing.sign_version(place.engine, place.blobs, authorisation_id, keys=place.keys(), at=place.at)
-    with place.session() as session:
-        (found,) = delivery.packages_for(session, actor=place.gateway)
-        return found
+    return place.package(place.send(clean_study()), place.person("reader1", "reader"))
 
 
 def receipt(place: Place, package: ReportPackage) -> DeliveryReceipt:

@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import sleep
 
 import pytest
 from sqlalchemy import select, update
@@ -27,6 +26,7 @@ from teleread.storage.models.records import OutboxRow
 from teleread.storage.models.reports import Rendering, ReportVersion, SignAuthorisation
 from teleread.wire.receipts import DeliveryReceipt, PackageEvent
 from tests.builders.centre import SECTIONS, CleanStudy, Person, Place, clean_study
+from tests.builders.databases import waiting_writer
 
 
 @pytest.fixture
@@ -352,8 +352,9 @@ def test_an_image_on_its_way_in_is_waited_for_and_stands_against_signing(
     with ThreadPoolExecutor(1) as pool:
         with place.session() as session:
             ingest._store_row(session, index, sha256, size, actor=place.gateway, at=place.at)
-            signing_now = pool.submit(place.sign, case_number, reader, page)
-            sleep(1.5)
+            with waiting_writer(place) as arrived:
+                signing_now = pool.submit(place.sign, case_number, reader, page)
+                arrived()
             assert not signing_now.done()
         with pytest.raises(Incomplete) as refused:
             signing_now.result(30)

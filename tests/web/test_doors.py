@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from pathlib import Path
 
 import pytest
 from flask import Blueprint
 from flask.testing import FlaskClient
 
+from teleread import clock
+from teleread.services import delivery, ingest
 from teleread.web import permissions
 from teleread.web.app import create_app
 from teleread.web.i18n import TEXTS
 from teleread.web.permissions import PEOPLE_ROUTES, Door
 from teleread.web.security import CONTENT_SECURITY_POLICY, COOKIE, safe_next
+from teleread.wire.receipts import PackageEvent
+from tests.builders.centre import Place, clean_study
 from tests.web.conftest import BASE, PASSWORD, House, csrf
 
 FILLED = {
@@ -306,6 +311,56 @@ def test_a_coordinator_assigns_and_releases(house: House) -> None:
         f"/coordination/{number}/release", base_url=BASE, data={"reason": "shift ends", "csrf_token": token}
     )
     assert released.status_code == 303
+
+
+def _of_house(house: House) -> Place:
+    """The house's centre as the services' tests use one: its road to a signed and delivered report."""
+    place = Place(house.settings, house.engine, house.blobs, clock.now())
+    place.gateway = place.facility(f"clinic-{secrets.token_hex(4)}")
+    assert place.gateway.facility_id is not None
+    place.facility_id = place.gateway.facility_id
+    return place
+
+
+def test_a_coordinator_lets_an_incomplete_study_be_read(house: House) -> None:
+    place = _of_house(house)
+    study = clean_study()
+    place.store(study.files[0])
+    with place.session() as session:
+        answer = ingest.receive_manifest(session, study.manifest(), actor=place.gateway, at=place.at)
+    number = answer.case_number
+    client = house.signed_in("coordinator")
+    form = {"reason": "the rest is lost", "csrf_token": csrf(client, "/coordination")}
+    early = client.post(f"/coordination/{number}/accept", base_url=BASE, data=form)
+    assert early.status_code == 409
+    with place.session() as session:
+        assert ingest.sweep_stalled(session, at=place.wait(minutes=10)) == 1
+    unnamed = client.post(f"/coordination/{number}/accept", base_url=BASE, data=form | {"reason": ""})
+    assert unnamed.status_code == 400
+    accepted = client.post(f"/coordination/{number}/accept", base_url=BASE, data=form)
+    assert accepted.status_code == 303
+    again = client.post(f"/coordination/{number}/accept", base_url=BASE, data=form)
+    assert again.status_code == 409
+
+
+def test_a_coordinator_offers_a_failed_report_again(house: House) -> None:
+    place = _of_house(house)
+    number = place.send(clean_study())
+    writer = place.person("writer", "reader")
+    package = place.package(number, writer)
+    for event, reason in (("handed_over", ""), ("gave_up", "0x0122")):
+        with place.session() as session:
+            message = PackageEvent(event=event, at=place.at, reason=reason)
+            delivery.record_event(session, package.package_id, message, actor=place.gateway, at=place.at)
+    client = house.signed_in("coordinator")
+    page = client.get("/coordination", base_url=BASE).text
+    assert f"/coordination/{number}/retry" in page
+    form = {"reason": "the PACS is back", "csrf_token": csrf(client, "/coordination")}
+    assert client.post(f"/coordination/{number}/retry", base_url=BASE, data=form).status_code == 303
+    # A second press changes nothing: there is one report, offered once.
+    assert client.post(f"/coordination/{number}/retry", base_url=BASE, data=form).status_code == 303
+    with place.session() as session:
+        assert delivery.packages_for(session, actor=place.gateway) == [package]
 
 
 def test_the_administrator_sees_the_house_and_checks_the_audit_trail(house: House) -> None:
