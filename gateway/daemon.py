@@ -167,8 +167,10 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
     from gateway.keys import GatewayKeys
     from gateway.link import CentreLink
     from gateway.manifest import ManifestSender
+    from gateway.orders import OrderSender
     from gateway.retention import Retention
     from gateway.vault import Vault
+    from gateway.watch import CentreWatch
 
     layout = Layout(settings.data)
     with alone(layout, "work", stop):
@@ -185,6 +187,8 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
             Task("manifests", ManifestSender(settings, spool, link, now=clock.now).work, 0.1),
             Task("collection", Collector(spool, link, now=clock.now).work, settings.collect_seconds),
             Task("notices", NoticeSender(spool, link, now=clock.now).work, 0.1),
+            Task("requests", OrderSender(settings, spool, link, now=clock.now).work, 0.5),
+            Task("centre", CentreWatch(spool, link, now=clock.now).work, settings.collect_seconds),
             Task("heartbeat", Heart(spool, link, now=clock.now).work, settings.heartbeat_seconds),
             Task("retention", Retention(settings, spool, now=clock.now).work, 60.0),
         )

@@ -1,97 +1,280 @@
-"""What a person at the facility decides about an instance that is held."""
+"""What people of the facility decide about held things, by the transitions of the workflow's table.
 
-from dataclasses import dataclass
+A person's own words stay on the box, in the table `decision`: the reason column of an item travels in the
+manifest, so it keeps its code.
+"""
+
+import multiprocessing
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
 
-from gateway.deidentify import StudySummary, clean_file, columns_of, link_study
+from gateway.collect import add_notice
+from gateway.deidentify import SECONDS_PER_FILE, clean_file, end_with_parent, link_study, record_clean
 from gateway.keys import GatewayKeys
-from gateway.layout import Layout
-from gateway.spool import Spool, move
-from gateway.vault import Vault
-from teleread.dicom.deid.deidentify import DeidResult
-from teleread.domain.workflow import Machine, Who, next_state
-from teleread.errors import InvalidInput, NotAllowed, NotFound
+from gateway.spool import Spool, milliseconds, move
+from gateway.vault import LinkDoubt, Vault
+from teleread.domain.workflow import Machine, Who
+from teleread.errors import InvalidInput, NotFound, StateChangedMeanwhile, TransitionNotAllowed, Unavailable
+from teleread.wire.receipts import PackageEvent
 
-DECISIONS = ("retry", "discard", "release_as_is")
-"""Events of the machine `spool_item` that a person brings about."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS decision (
+    id INTEGER PRIMARY KEY,
+    machine TEXT NOT NULL,
+    thing_id INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    username TEXT NOT NULL,
+    note TEXT NOT NULL,
+    at INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS decision_by_thing ON decision (machine, thing_id);
+CREATE TABLE IF NOT EXISTS release_vote (
+    package_id INTEGER NOT NULL REFERENCES package,
+    username TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (package_id, username)
+);
+"""
+
+#: Reasons that are a judgement about what an image may show: a person who has looked can overrule them. Every other
+#: reason is about what the file is or whose it is, and no look at the picture answers that.
+RELEASABLE = frozenset({"burned_in", "risky_kind"})
+
+NOTE_LIMIT = 500
+_SHORTEST_NOTE = 2
 
 
-@dataclass(frozen=True)
-class Decision:
-    """Who decided what about which item, and why. The reason stays at the facility."""
-
-    event: str
-    item: int
-    reason: str
-    by: str
-
-    def __post_init__(self) -> None:
-        for field, value in (("reason", self.reason), ("by", self.by)):
-            if not value.strip() or len(value) > 500:
-                raise InvalidInput(field, f"--{field} is needed, up to 500 characters")
+def prepare(spool: Spool) -> None:
+    """Make the tables where they are missing."""
+    spool.connection.executescript(_SCHEMA)
 
 
-def decide(spool: Spool, layout: Layout, decision: Decision, *, at: datetime) -> str:
-    """Carry a decision out and return the item's new state.
+class Decisions:
+    """Decisions about held items and held or failed deliveries."""
 
-    Released as it is, an instance is de-identified like every other; only the risk of identity in the image
-    itself, at which the person has looked, no longer holds it.
+    def __init__(self, spool: Spool, vault: Vault, keys: GatewayKeys, *, now: Callable[[], datetime]) -> None:
+        self._spool = spool
+        self._vault = vault
+        self._keys = keys
+        self._now = now
+        prepare(spool)
 
-    Raises
-    ------
-    NotFound, TransitionNotAllowed, InvalidInput
-        There is no such item, it is not held, or the decision says no reason or no name.
-    NotAllowed
-        Something else than a look at the image holds it; the item stays held.
-    LinkDoubt
-        The vault is not certain whose it is; the item stays held.
-    """
-    row = spool.connection.execute("SELECT * FROM item WHERE id = ?", (decision.item,)).fetchone()
-    if row is None:
-        raise NotFound(f"there is no instance {decision.item}")
-    next_state(Machine.SPOOL_ITEM, row["state"], decision.event, (Who.FACILITY_OPERATOR,))
-    released = (
-        _released(spool, layout, row["id"], row["sha256"]) if decision.event == "release_as_is" else None
-    )
-    with spool.writing() as connection:
-        columns = columns_of(connection, *released) if released else {}
+    def retry(self, item_id: int, *, username: str, note: str = "") -> str:
+        """Have a held item looked at again, as after a rule or a setting was mended; return its new state."""
+        with self._spool.writing() as connection:
+            row = _item(connection, item_id)
+            return self._move_item(connection, row, "retry", username, note)
+
+    def discard(self, item_id: int, *, username: str, note: str) -> str:
+        """Decide that a held item is not sent; the centre hears that one is withheld, and why by its code."""
+        note = checked_note(note)
+        with self._spool.writing() as connection:
+            row = _item(connection, item_id)
+            return self._move_item(connection, row, "discard", username, note, reason=row["reason"])
+
+    def release_as_is(self, item_id: int, *, username: str, note: str) -> str:
+        """Send a held item whose pixels a person has looked at. The header is de-identified like any other.
+
+        Raises
+        ------
+        TransitionNotAllowed
+            The reason is not one that a look at the picture answers, or the item is no longer held.
+        InvalidInput
+            De-identification has another reason to hold it; `code` is that reason.
+        Unavailable
+            The process that read the file ended.
+        """
+        note = checked_note(note)
+        row = _item(self._spool.connection, item_id)
+        if row["state"] != "held" or row["reason"] not in RELEASABLE:
+            raise TransitionNotAllowed("this item cannot be sent as it is")
+        source, target = self._spool.received_path(row["sha256"]), self._spool.clean_path(item_id)
+        # A child of its own, like every reading of a file from outside.
+        with ProcessPoolExecutor(
+            1, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent
+        ) as pool:
+            try:
+                result, summary = pool.submit(
+                    clean_file, source, target, self._keys.facility, pixels_looked_at=True
+                ).result(timeout=SECONDS_PER_FILE)
+            except (BrokenProcessPool, TimeoutError):
+                raise Unavailable("the file could not be read") from None
+        if result.outcome != "clean" or result.identity is None:
+            raise InvalidInput("item", result.detail, code=result.reason)
+        try:
+            link_study(self._vault, result)
+        except LinkDoubt as doubt:
+            target.unlink(missing_ok=True)
+            raise InvalidInput("item", doubt.message, code=doubt.code) from None
+        with self._spool.writing() as connection:
+            state = record_clean(
+                connection,
+                item_id,
+                result,
+                summary,
+                event="release_as_is",
+                at=self._now(),
+                who=Who.FACILITY_OPERATOR,
+                actor=username,
+                note=note,
+            )
+            self._note(connection, Machine.SPOOL_ITEM, item_id, "release_as_is", username=username, note=note)
+            return state
+
+    def _move_item(
+        self,
+        connection: sqlite3.Connection,
+        row: sqlite3.Row,
+        event: str,
+        username: str,
+        note: str,
+        *,
+        reason: str = "",
+    ) -> str:
         state = move(
             connection,
             Machine.SPOOL_ITEM,
-            decision.item,
-            decision.event,
-            at=at,
+            row["id"],
+            event,
+            at=self._now(),
             who=Who.FACILITY_OPERATOR,
-            actor=decision.by.strip(),
-            note=decision.reason.strip(),
+            actor=username,
+            reason=reason,
+            note=note,
             detail="",
             attempts=0,
             next_try_at=0,
-            **columns,
         )
         # What the centre was told of the study no longer holds.
         connection.execute(
-            "UPDATE study SET settled = 0, manifest_due_at = 0 WHERE id = (SELECT study_id FROM item WHERE id = ?)",
-            (decision.item,),
+            "UPDATE study SET settled = 0, manifest_due_at = 0 WHERE id = ?", (row["study_id"],)
         )
-    return state
+        self._note(connection, Machine.SPOOL_ITEM, row["id"], event, username=username, note=note)
+        return state
+
+    def send_now(self, package_id: str, *, username: str) -> str:
+        """Have a report that waits for its next try, or failed, tried at once; return the new state."""
+        with self._spool.writing() as connection:
+            row = _package(connection, package_id)
+            at = self._now()
+            if row["state"] in {"retrying", "in_transit"}:
+                connection.execute("UPDATE package SET next_try_at = 0 WHERE id = ?", (row["id"],))
+                self._note(connection, Machine.DELIVERY, row["id"], "send_now", username=username)
+                return str(row["state"])
+            move(
+                connection,
+                Machine.DELIVERY,
+                row["id"],
+                "retry",
+                at=at,
+                who=Who.FACILITY,
+                actor=username,
+                attempts=0,
+                next_try_at=0,
+                collected_at=milliseconds(at),
+            )
+            state = move(connection, Machine.DELIVERY, row["id"], "handed_over", at=at)
+            add_notice(connection, row["id"], PackageEvent(event="retry", at=at))
+            add_notice(connection, row["id"], PackageEvent(event="handed_over", at=at))
+            self._note(connection, Machine.DELIVERY, row["id"], "retry", username=username)
+            return state
+
+    def release(self, package_id: str, *, username: str, note: str) -> bool:
+        """Say that a report held for doubt may be tried again; return whether that released it.
+
+        Two different persons have to say so. Every check is made again: what two people confirm is that they
+        have found and mended the cause, not that the check was wrong.
+
+        Raises
+        ------
+        TransitionNotAllowed
+            The report is not held, or this person has said so already.
+        """
+        note = checked_note(note)
+        with self._spool.writing() as connection:
+            row = _package(connection, package_id)
+            at = self._now()
+            if row["state"] != "held":
+                raise TransitionNotAllowed("this report is not held")
+            votes = {
+                vote["username"]
+                for vote in connection.execute(
+                    "SELECT username FROM release_vote WHERE package_id = ?", (row["id"],)
+                )
+            }
+            if username in votes:
+                raise TransitionNotAllowed(
+                    "a second, different person has to release it", code="second_person"
+                )
+            self._note(connection, Machine.DELIVERY, row["id"], "release_vote", username=username, note=note)
+            if not votes:
+                connection.execute(
+                    "INSERT INTO release_vote VALUES (?, ?, ?)", (row["id"], username, milliseconds(at))
+                )
+                return False
+            connection.execute("DELETE FROM release_vote WHERE package_id = ?", (row["id"],))
+            move(
+                connection,
+                Machine.DELIVERY,
+                row["id"],
+                "released",
+                at=at,
+                who=Who.TWO_FACILITY_PERSONS,
+                actor=", ".join(sorted({*votes, username})),
+                reason=row["reason"],
+                attempts=0,
+                next_try_at=0,
+            )
+            add_notice(connection, row["id"], PackageEvent(event="released", at=at, reason=row["reason"]))
+            return True
+
+    def votes(self, package: int) -> list[str]:
+        """Return who has asked for the release of a held report so far."""
+        rows = self._spool.connection.execute(
+            "SELECT username FROM release_vote WHERE package_id = ? ORDER BY at", (package,)
+        )
+        return [row["username"] for row in rows]
+
+    def _note(
+        self,
+        connection: sqlite3.Connection,
+        machine: Machine,
+        thing_id: int,
+        event: str,
+        *,
+        username: str,
+        note: str = "",
+    ) -> None:
+        connection.execute(
+            "INSERT INTO decision (machine, thing_id, event, username, note, at) VALUES (?, ?, ?, ?, ?, ?)",
+            (machine, thing_id, event, username, note, milliseconds(self._now())),
+        )
 
 
-def _released(spool: Spool, layout: Layout, item: int, sha256: str) -> tuple[DeidResult, StudySummary]:
-    keys = GatewayKeys.load(layout)
-    vault = Vault(layout.vault_database, keys.vault)
-    target = spool.clean_path(item)
-    try:
-        result, summary = clean_file(
-            spool.received_path(sha256), target, keys.facility, pixels_looked_at=True
-        )
-        if result.outcome != "clean":
-            raise NotAllowed(f"a look at the image is not enough: {result.reason}")
-        try:
-            link_study(vault, result)
-        except BaseException:
-            target.unlink(missing_ok=True)
-            raise
-    finally:
-        vault.close()
-    return result, summary
+def checked_note(note: str) -> str:
+    """Return a person's reason, or raise InvalidInput when there is none or too much of it."""
+    note = " ".join(note.split())
+    if not _SHORTEST_NOTE <= len(note) <= NOTE_LIMIT:
+        raise InvalidInput("note", f"{_SHORTEST_NOTE} to {NOTE_LIMIT} characters", code="note_needed")
+    return note
+
+
+def _item(connection: sqlite3.Connection, item_id: int) -> sqlite3.Row:
+    row: sqlite3.Row | None = connection.execute("SELECT * FROM item WHERE id = ?", (item_id,)).fetchone()
+    if row is None:
+        raise NotFound("there is no such item")
+    if row["state"] != "held":
+        raise StateChangedMeanwhile("this item is no longer held")
+    return row
+
+
+def _package(connection: sqlite3.Connection, package_id: str) -> sqlite3.Row:
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM package WHERE package_id = ?", (package_id,)
+    ).fetchone()
+    if row is None:
+        raise NotFound("there is no such report")
+    return row

@@ -28,7 +28,7 @@ from gateway.spool import Spool, milliseconds, move
 from gateway.vault import LinkDoubt, Vault, VaultStudy
 from teleread.dicom.deid.deidentify import DeidResult, deidentify_file
 from teleread.dicom.deid.profile import FacilityKeys
-from teleread.domain.workflow import Machine
+from teleread.domain.workflow import Machine, Who
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +83,8 @@ def clean_file(
     return result, summarise(target) if result.outcome == "clean" else StudySummary()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Have this child process end when its parent does."""
     # A child that outlives a killed gateway would work on files that the next one works on too.
     threading.Thread(target=_wait_for_the_end_of_the_parent, daemon=True).start()
 
@@ -154,7 +155,7 @@ class Deidentifier:
             self._pool = ProcessPoolExecutor(
                 self._processes,
                 mp_context=multiprocessing.get_context("spawn"),
-                initializer=_end_with_parent,
+                initializer=end_with_parent,
             )
         return self._pool
 
@@ -186,8 +187,7 @@ class Deidentifier:
             self._hold(row["id"], doubt.code, doubt.message, result)
             return True
         with self._spool.writing() as connection:
-            columns = columns_of(connection, result, summary)
-            move(connection, Machine.SPOOL_ITEM, row["id"], "deidentified", at=self._now(), **columns)
+            record_clean(connection, row["id"], result, summary, event="deidentified", at=self._now())
         return True
 
     def _leave(self, row: sqlite3.Row, problem: OSError) -> None:
@@ -274,16 +274,36 @@ def link_study(vault: Vault, result: DeidResult) -> None:
     )
 
 
-def columns_of(connection: sqlite3.Connection, result: DeidResult, summary: StudySummary) -> dict[str, Any]:
-    """Return what the row of an item says when it becomes `clean`; its study's row is written or added to."""
-    return {
-        "study_id": _study_of(connection, result, summary),
-        "centre_series_uid": result.series_instance_uid,
-        "centre_sop_uid": result.sop_instance_uid,
-        "sop_class_uid": result.sop_class_uid,
-        "clean_sha256": result.sha256,
-        "clean_size": result.size,
-    }
+def record_clean(
+    connection: sqlite3.Connection,
+    item_id: int,
+    result: DeidResult,
+    summary: StudySummary,
+    *,
+    event: str,
+    at: datetime,
+    who: Who = Who.GATEWAY,
+    actor: str = "gateway",
+    note: str = "",
+) -> str:
+    """Move an item to `clean` by `event`, with its study; the vault has the link already."""
+    return move(
+        connection,
+        Machine.SPOOL_ITEM,
+        item_id,
+        event,
+        at=at,
+        who=who,
+        actor=actor,
+        note=note,
+        detail="",
+        study_id=_study_of(connection, result, summary),
+        centre_series_uid=result.series_instance_uid,
+        centre_sop_uid=result.sop_instance_uid,
+        sop_class_uid=result.sop_class_uid,
+        clean_sha256=result.sha256,
+        clean_size=result.size,
+    )
 
 
 def _study_row(connection: sqlite3.Connection, facility_study_uid: str) -> int:

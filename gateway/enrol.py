@@ -33,6 +33,8 @@ class Choices:
     pacs: tuple[PACSTarget, ...] = ()
     deliver_folder: Path | None = None
     quiet_seconds: float | None = None
+    console_address: str = "127.0.0.1"
+    console_port: int = 0
 
 
 def enrol(url: str, code_text: str, data: Path, choices: Choices, *, at: datetime) -> GatewaySettings:
@@ -84,6 +86,8 @@ def enrol(url: str, code_text: str, data: Path, choices: Choices, *, at: datetim
         facility_code=answer.facility_code,
         facility_name=answer.facility_name,
         gateway_name=answer.gateway_name,
+        console_address=choices.console_address,
+        console_port=choices.console_port,
         quiet_seconds=float(choices.quiet_seconds or answer.quiet_seconds),
     )
     settings.write()

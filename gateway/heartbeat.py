@@ -11,6 +11,7 @@ from gateway.layout import Layout
 from gateway.link import CentreLink
 from gateway.spool import Spool
 from gateway.status import totals_of
+from gateway.watch import note_contact, prepare
 from teleread import __version__
 from teleread.wire.heartbeat import Heartbeat
 
@@ -26,6 +27,7 @@ class Heart:
         self._spool = spool
         self._link = link
         self._now = now
+        prepare(spool)
         self._not_after = certificate_not_after(spool.layout)
 
     def work(self) -> int:
@@ -41,7 +43,9 @@ class Heart:
                 certificate_not_after=self._not_after,
             )
         )
-        apart = abs((answer.now - self._now()).total_seconds())
+        ahead = self._now() - answer.now
+        note_contact(self._spool, at=self._now(), clock_ahead_ms=round(ahead.total_seconds() * 1000))
+        apart = abs(ahead.total_seconds())
         if apart > CLOCK_TOLERANCE_SECONDS:
             _log.error("the clock is %.0f s from the centre's", apart)
         return 0

@@ -16,7 +16,8 @@ from gateway.settings import GatewaySettings
 from teleread.dicom.multipart import multipart_stream
 from teleread.errors import InvalidInput, TelereadError, Unavailable
 from teleread.wire.heartbeat import Heartbeat, HeartbeatAnswer
-from teleread.wire.manifest import ManifestAnswer, StudyManifest
+from teleread.wire.manifest import ManifestAnswer, StudyManifest, StudyStatus
+from teleread.wire.orders import OrderAnswer, OrderNotice
 from teleread.wire.packages import ReportPackage
 from teleread.wire.receipts import InstanceReceipt, PackageEvent
 
@@ -124,6 +125,15 @@ class CentreLink:
     def report_event(self, package_id: str, event: PackageEvent) -> None:
         """Tell the centre what happened to a package."""
         self._send("POST", f"/gateway/v1/packages/{package_id}/events", json=event.to_json())
+
+    def study_status(self, study_instance_uid: str) -> StudyStatus:
+        """Return how far a study is at the centre."""
+        return StudyStatus.from_json(_json(self._send("GET", f"/gateway/v1/studies/{study_instance_uid}")))
+
+    def put_order(self, notice: OrderNotice) -> OrderAnswer:
+        """Send a request to read, and return what the centre made of it."""
+        response = self._send("PUT", f"/gateway/v1/orders/{notice.order_id}", json=notice.to_json())
+        return OrderAnswer.from_json(_json(response))
 
     def beat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
         """Send a sign of life."""

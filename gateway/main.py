@@ -3,7 +3,9 @@
 import argparse
 import json
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     enrol.add_argument("--deliver-folder", type=Path, help="folder for reports as PDF")
     enrol.add_argument("--quiet-seconds", type=float, help="quiet time after which a study is complete")
 
+    enrol.add_argument(
+        "--console-address", default="127.0.0.1", help="IP address that the facility's console listens on"
+    )
+    enrol.add_argument("--console-port", type=int, default=0, help="its port; 0 for no console")
+
     add("run", _run, "Run the gateway until SIGTERM.")
-    for name, command in (("receive", _receive), ("work", _work)):
+    for name, command in (("receive", _receive), ("work", _work), ("console", _console)):
         sub = add(name, command, f"The part of `run` that does the `{name}` role.")
         sub.add_argument("--supervised", action="store_true", help="end when standard input ends")
 
@@ -68,6 +75,20 @@ def _parser() -> argparse.ArgumentParser:
 
     importing = add("import", _import, "Take files from a disk or a folder.")
     importing.add_argument("path", type=Path)
+
+    user = add("user", _user, "Add or disable a person at the console.")
+    user.add_argument("action", choices=("add", "disable"))
+    user.add_argument("username")
+    user.add_argument("--name", help="the person's name, as pages show it")
+    user.add_argument(
+        "--role",
+        action="append",
+        default=[],
+        choices=("operator", "doctor", "administrator"),
+        help="may be given more than once",
+    )
+    user.add_argument("--language", choices=("ja", "en"), default="ja")
+    user.add_argument("--json", action="store_true")
 
     vault = add("vault", _vault, "Back the vault up, or add what a backup has.")
     vault.add_argument("action", choices=("backup", "restore"))
@@ -85,6 +106,8 @@ def _enrol(parsed: argparse.Namespace) -> None:
         pacs=tuple(PACSTarget.parse(text) for text in parsed.pacs),
         deliver_folder=parsed.deliver_folder,
         quiet_seconds=parsed.quiet_seconds,
+        console_address=parsed.console_address,
+        console_port=parsed.console_port,
     )
     settings = enrol(parsed.url, parsed.code, parsed.data, choices, at=clock.now())
     print(f"enrolled as {settings.gateway_name} of {settings.facility_code}")
@@ -98,7 +121,7 @@ def _run(parsed: argparse.Namespace) -> None:
     daemon.set_up_logging(layout, "run")
     stop = daemon.stopped_by_signals(supervised=False)
     with daemon.alone(layout, "run", stop):
-        supervise.run(settings.data, stop)
+        supervise.run(settings.data, stop, console=settings.console_port != 0)
 
 
 def _receive(parsed: argparse.Namespace) -> None:
@@ -111,6 +134,51 @@ def _work(parsed: argparse.Namespace) -> None:
     from gateway import daemon
 
     _child(parsed, "work", daemon.work)
+
+
+def _console(parsed: argparse.Namespace) -> None:
+    from gateway import daemon
+    from gateway.console.serve import serve
+
+    settings = GatewaySettings.from_file(parsed.data)
+    if settings.console_port == 0:
+        raise InvalidInput("console_port", "is 0: this gateway has no console")
+    layout = Layout(settings.data)
+    daemon.set_up_logging(layout, "console")
+    with daemon.alone(layout, "console", threading.Event()):
+        serve(settings, supervised=parsed.supervised)
+
+
+def _user(parsed: argparse.Namespace) -> None:
+    from gateway.console.accounts import Accounts
+    from gateway.console.store import ConsoleStore
+
+    store = ConsoleStore(Layout(GatewaySettings.from_file(parsed.data).data))
+    accounts = Accounts(store)
+    try:
+        if parsed.action == "disable":
+            accounts.disable(parsed.username, by="command line", at=clock.now())
+            print(f"{parsed.username} can no longer sign in")
+            return
+        made = accounts.add(
+            parsed.username,
+            parsed.name or parsed.username,
+            parsed.role,
+            language=parsed.language,
+            by="command line",
+            at=clock.now(),
+        )
+    finally:
+        store.close()
+    if parsed.json:
+        print(json.dumps(asdict(made)))
+        return
+    print(f"password         {made.password}")
+    print(f"authenticator    {made.totp_secret}")
+    print(f"                 {made.totp_uri}")
+    for code in made.recovery_codes:
+        print(f"recovery code    {code}")
+    print("This is shown once. Hand it over in person.")
 
 
 def _child(parsed: argparse.Namespace, role: str, job: Callable[[GatewaySettings, Any], None]) -> None:
@@ -162,15 +230,24 @@ def _held(parsed: argparse.Namespace) -> None:
 
 
 def _decide(parsed: argparse.Namespace) -> None:
-    from gateway.decisions import Decision, decide
+    from gateway.decisions import Decisions, checked_note
+    from gateway.keys import GatewayKeys
+    from gateway.vault import Vault
 
     if parsed.number is None:
         raise InvalidInput("number", "the instance's number is needed")
-    decision = Decision(parsed.decision, parsed.number, parsed.reason, parsed.by)
+    who = parsed.by.strip()
+    if not who:
+        raise InvalidInput("by", "--by is needed: the name of the person who decides")
+    note = checked_note(parsed.reason)
     spool = _open_spool(parsed)
+    keys = GatewayKeys.load(spool.layout)
+    vault = Vault(spool.layout.vault_database, keys.vault)
     try:
-        state = decide(spool, spool.layout, decision, at=clock.now())
+        decisions = Decisions(spool, vault, keys, now=clock.now)
+        state = getattr(decisions, parsed.decision)(parsed.number, username=who, note=note)
     finally:
+        vault.close()
         spool.close()
     print(f"instance {parsed.number} is now {state}")
 

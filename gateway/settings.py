@@ -66,7 +66,8 @@ class GatewaySettings:
     """What the facility decides about its gateway, and what it learned at enrolment.
 
     `data` is the folder of everything; times are in seconds, `minimum_free_bytes` is the free space below
-    which C-STORE is refused with 0xA700, `batch_bytes` the size of an upload request.
+    which C-STORE is refused with 0xA700, `batch_bytes` the size of an upload request. The console listens on
+    `console_address`, an IP address, and `console_port`; 0 means that there is none.
     """
 
     data: Path
@@ -81,6 +82,8 @@ class GatewaySettings:
     facility_name: str
     gateway_name: str
     bind_address: str = "127.0.0.1"
+    console_address: str = "127.0.0.1"
+    console_port: int = 0
     quiet_seconds: float = 30.0
     collect_seconds: float = 2.0
     heartbeat_seconds: float = 30.0
@@ -96,6 +99,11 @@ class GatewaySettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "ae_title", check_ae_title(self.ae_title))
         _check_port(self.port, "port")
+        _check_port(self.console_port, "console_port")
+        try:
+            object.__setattr__(self, "console_address", str(ipaddress.ip_address(self.console_address)))
+        except ValueError:
+            raise InvalidInput("console_address", "is not an IP address") from None
         for field in ("centre_url", "gateway_url"):
             if not getattr(self, field).startswith("https://"):
                 raise InvalidInput(field, "only https goes out of the facility")

@@ -1,4 +1,4 @@
-"""Keeps the two processes of the gateway running: one that ends is started again."""
+"""Keeps the processes of the gateway running: one that ends is started again."""
 
 import logging
 import subprocess
@@ -15,9 +15,10 @@ _GOOD_LIFE_SECONDS = 30.0
 _END_SECONDS = 15.0
 
 
-def run(data: Path, stop: threading.Event) -> None:
+def run(data: Path, stop: threading.Event, *, console: bool = False) -> None:
     """Run the child processes until `stop` is set, then end them."""
-    threads = [threading.Thread(target=_keep, args=(role, data, stop), name=role) for role in ROLES]
+    roles = (*ROLES, "console") if console else ROLES
+    threads = [threading.Thread(target=_keep, args=(role, data, stop), name=role) for role in roles]
     for thread in threads:
         thread.start()
     stop.wait()

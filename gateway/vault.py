@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS study (
     accession_pseudonym TEXT NOT NULL,
     sealed BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS form (
+    order_id TEXT PRIMARY KEY,
+    sealed BLOB NOT NULL
+);
 """
 
 _NONCE = 12
@@ -135,6 +139,49 @@ class Vault:
             identity=PatientIdentity.from_json(self._open(row["centre_study_uid"], row["sealed"])),
         )
 
+    def studies_after(self, place: int) -> list[tuple[int, VaultStudy]]:
+        """Return the studies linked after a place in the order of arrival, each with its own place; 0 for all."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT rowid AS place, * FROM study WHERE rowid > ? ORDER BY rowid", (place,)
+            ).fetchall()
+        return [
+            (
+                row["place"],
+                VaultStudy(
+                    pseudonym=row["pseudonym"],
+                    centre_study_uid=row["centre_study_uid"],
+                    accession_pseudonym=row["accession_pseudonym"],
+                    identity=PatientIdentity.from_json(self._open(row["centre_study_uid"], row["sealed"])),
+                ),
+            )
+            for row in rows
+        ]
+
+    def keep_form(self, order_id: str, form: dict[str, str]) -> None:
+        """Keep what a person typed about a patient for a request; a later text replaces the earlier one."""
+        sealed = self._seal(f"form {order_id}", form)
+        with self._lock, transaction(self._connection) as connection:
+            connection.execute(
+                "INSERT INTO form VALUES (?, ?) ON CONFLICT (order_id) DO UPDATE SET sealed = excluded.sealed",
+                (order_id, sealed),
+            )
+
+    def form(self, order_id: str) -> dict[str, str]:
+        """Return what was typed for a request, or raise NotFound."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT sealed FROM form WHERE order_id = ?", (order_id,)
+            ).fetchone()
+        if row is None:
+            raise NotFound("there is no such request")
+        return self._open(f"form {order_id}", row["sealed"])
+
+    def forget_form(self, order_id: str) -> None:
+        """Remove what was typed for a draft that is given up."""
+        with self._lock, transaction(self._connection) as connection:
+            connection.execute("DELETE FROM form WHERE order_id = ?", (order_id,))
+
     def counts(self) -> tuple[int, int]:
         """Return how many patients and studies the vault knows."""
         with self._lock:
@@ -180,6 +227,9 @@ class Vault:
         try:
             patients = backup.execute("SELECT * FROM patient").fetchall()
             studies = backup.execute("SELECT * FROM study").fetchall()
+            # A backup of an earlier release has no requests.
+            has_forms = backup.execute("SELECT 1 FROM sqlite_master WHERE name = 'form'").fetchone()
+            forms = backup.execute("SELECT * FROM form").fetchall() if has_forms else []
         except sqlite3.DatabaseError:
             raise InvalidInput("source", "this is not a backup of a vault") from None
         finally:
@@ -187,9 +237,13 @@ class Vault:
         # All of it is opened before any of it is taken: half a restore would look like a whole one.
         for row in (*patients, *studies):
             self._open(row[0], row["sealed"])
+        for row in forms:
+            self._open(f"form {row['order_id']}", row["sealed"])
         with self._lock, transaction(self._connection) as connection:
             for row in patients:
                 connection.execute("INSERT INTO patient VALUES (?, ?, ?) ON CONFLICT DO NOTHING", tuple(row))
+            for row in forms:
+                connection.execute("INSERT INTO form VALUES (?, ?) ON CONFLICT DO NOTHING", tuple(row))
             before = connection.total_changes
             for row in studies:
                 connection.execute("INSERT INTO study VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", tuple(row))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from teleread.dicom.attributes import BY_KEYWORD
 from teleread.dicom.matching import Query, match_of, parse_query
@@ -24,7 +24,8 @@ _UTF8 = {"00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}}
 
 
 def _root() -> str:
-    return centre().settings.public_url + "/dicom-web"
+    # Below the root of a case, addresses stay below it.
+    return centre().settings.public_url + str(g.get("dicomweb_root", "/dicom-web"))
 
 
 def _number(value: int) -> dict[str, Any]:
@@ -92,9 +93,9 @@ def _query(**fixed: str | None) -> Query:
 
 
 @blueprint.get("/studies")
-def studies() -> Response:
-    """Search for studies."""
-    query = _query()
+def studies(study_uid: str | None = None) -> Response:
+    """Search for studies, all or those named."""
+    query = _query(study_uid=study_uid)
     with transaction(centre().engine, writes=False) as session:
         found = images.find_studies(
             session, actor().facility_id, query.matches, limit=query.limit, offset=query.offset

@@ -91,6 +91,7 @@ class Action(StrEnum):
     SEE_IMAGES = "see_images"
     STORE_INSTANCES = "store_instances"
     SEND_MANIFEST = "send_manifest"
+    SEND_ORDER = "send_order"
     CLAIM = "claim"
     ASSIGN = "assign"
     RELEASE = "release"
@@ -116,6 +117,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.SEE_IMAGES: frozenset({_R.READER, _R.MEDICAL_DIRECTOR, _R.PRIVACY_OFFICER, _R.CLIENT}),
     Action.STORE_INSTANCES: frozenset({_R.GATEWAY, _R.CLIENT}),
     Action.SEND_MANIFEST: frozenset({_R.GATEWAY}),
+    Action.SEND_ORDER: frozenset({_R.GATEWAY}),
     Action.CLAIM: frozenset({_R.READER}),
     Action.ASSIGN: frozenset({_R.COORDINATOR, _R.SYSTEM}),
     Action.RELEASE: frozenset({_R.READER, _R.COORDINATOR}),

@@ -168,7 +168,7 @@ ROWS: tuple[Row, ...] = (
     _row(Machine.DELIVERY, "retrying", "delivered", "delivered", (Who.GATEWAY,), "C-STORE 0x0000, HL7 ACK AA, or file durable; receipt names the digest", "order report_delivered"),
     _row(Machine.DELIVERY, "in_transit", "gave_up", "failed", (Who.GATEWAY,), "permanent error (rejected by PACS/RIS)", "alert coordinator, phone the facility"),
     _row(Machine.DELIVERY, "retrying", "gave_up", "failed", (Who.GATEWAY, Who.SYSTEM), "no tries or time left", "alert coordinator, phone the facility"),
-    _row(Machine.DELIVERY, "failed", "retry", "ready", (Who.COORDINATOR,), "cause noted", ""),
+    _row(Machine.DELIVERY, "failed", "retry", "ready", (Who.COORDINATOR, Who.FACILITY), "cause noted", ""),
     _row(Machine.DELIVERY, "failed", "delivered_by_hand", "delivered", (Who.COORDINATOR,), "who, how, when noted", "order report_delivered"),
     _row(Machine.DELIVERY, "delivered", "acknowledge", "acknowledged", (Who.NAMED_DOCTOR,), "the person is the one named, not anyone who opened it", "stop the acknowledgement clock"),
     _row(Machine.DELIVERY, "pending", "supersede", "superseded", (Who.SYSTEM,), "newer version of the report ready for the same destination", ""),

@@ -30,6 +30,14 @@ _ALREADY: dict[str, frozenset[str]] = {
     "delivered": frozenset({"delivered", "acknowledged"}),
     "identity_doubt": frozenset({"held"}),
     "gave_up": frozenset({"failed"}),
+    "released": frozenset({"in_transit", "retrying", "failed", "delivered", "acknowledged"}),
+    "retry": frozenset({"ready", "in_transit", "retrying", "held", "delivered", "acknowledged"}),
+}
+
+#: Events that people of the facility bring about; their gateway vouches for who they were.
+_OF_PEOPLE: dict[str, frozenset[Who]] = {
+    "released": frozenset({Who.TWO_FACILITY_PERSONS}),
+    "retry": frozenset({Who.FACILITY}),
 }
 
 #: States in which the facility still needs the package; a centre restored from its backup offers them again.
@@ -131,7 +139,16 @@ def record_event(
         values["attempts"] = Delivery.attempts + 1
     if message.event == "delivered":
         values["delivered_at"] = at
-    workflow.apply(session, delivery, message.event, actor=actor, at=at, reason=message.reason, **values)
+    workflow.apply(
+        session,
+        delivery,
+        message.event,
+        actor=actor,
+        at=at,
+        as_who=_OF_PEOPLE.get(message.event, frozenset()),
+        reason=message.reason,
+        **values,
+    )
     reading = delivery.version.reading
     audit.record(
         session,

@@ -18,7 +18,7 @@ from teleread.domain.identifiers import check_pseudonym, new_case_number
 from teleread.domain.turnaround import due_at, stalled_before
 from teleread.domain.workflow import Who
 from teleread.errors import InvalidInput, NotAllowed, NotFound
-from teleread.services import audit, workflow
+from teleread.services import audit, orders, workflow
 from teleread.storage.blobs import Blobs
 from teleread.storage.locks import lock_study
 from teleread.storage.models.facilities import Facility
@@ -357,6 +357,7 @@ def receive_manifest(
         study.accession = manifest.accession or study.accession
         study.modalities = sorted({*study.modalities, *manifest.modalities})
         session.flush()
+    orders.match_waiting(session, study, actor=actor, at=at)
     verdict = complete_if_met(session, study, actor=actor, at=at)
     return ManifestAnswer(
         missing=tuple(

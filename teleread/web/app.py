@@ -10,7 +10,7 @@ from flask_login import LoginManager
 
 from teleread import resources
 from teleread.dicom.frames import FrameRenderer
-from teleread.dicomweb import qido, stow, wado
+from teleread.dicomweb import case_root, qido, stow, wado
 from teleread.dicomweb.context import EXTENSION, Centre
 from teleread.services.viewing import ViewLog
 from teleread.storage.blobs import BlobStore
@@ -30,6 +30,7 @@ from teleread.web import (
     readings,
     reports,
     security,
+    viewer,
     worklist,
 )
 from teleread.web.views import layout
@@ -58,6 +59,8 @@ BLUEPRINTS: dict[str, tuple[Blueprint, ...]] = {
         qido.blueprint,
         wado.blueprint,
         stow.blueprint,
+        case_root.blueprint,
+        viewer.blueprint,
     ),
     "gateway": (health.blueprint, stow.blueprint, gateway_api.blueprint),
 }

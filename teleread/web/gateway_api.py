@@ -9,10 +9,11 @@ from flask import Blueprint, Response, jsonify, request
 from teleread import clock
 from teleread.dicomweb.context import actor, centre
 from teleread.errors import InvalidInput
-from teleread.services import delivery, facilities, ingest, reading
+from teleread.services import delivery, facilities, ingest, orders, reading
 from teleread.storage.session import transaction
 from teleread.wire.heartbeat import Heartbeat
 from teleread.wire.manifest import StudyManifest
+from teleread.wire.orders import OrderNotice
 from teleread.wire.packages import PackageList
 from teleread.wire.receipts import PackageEvent
 
@@ -49,6 +50,17 @@ def study(study_uid: str) -> ResponseReturnValue:
     return jsonify(
         {"state": found.state, "case_number": found.case_number, "display_status": found.display_status}
     )
+
+
+@blueprint.put("/orders/<order_id>")
+def order(order_id: str) -> ResponseReturnValue:
+    """Take a request to read; saying it again changes nothing."""
+    message = OrderNotice.from_json(_document())
+    if message.order_id != order_id:
+        raise InvalidInput("order_id", "is not the one of the address")
+    with transaction(centre().engine) as session:
+        found = orders.receive_order(session, message, actor=actor(), at=clock.now())
+    return jsonify(found.to_json())
 
 
 @blueprint.get("/packages")

@@ -173,6 +173,60 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "viewer.position": ("{index} / {count}", "{index} / {count}"),
     "viewer.not_for_you": ("画像の表示は読影医だけができます。", "Only readers see the images."),
+    "viewer.starting": ("画像を開いています", "Opening the images"),
+    "viewer.loading": (
+        "画像 {loaded} / {of} 枚を読み込み中（手前から）",
+        "Images {loaded} of {of}, nearest first",
+    ),
+    "viewer.loaded": ("画像 {of} 枚を読み込みました", "All {of} images loaded"),
+    "viewer.failed": (
+        "{failed}枚を表示できません（全{held}枚）。",
+        "{failed} of {held} images cannot be shown.",
+    ),
+    "viewer.failed_named": (
+        "{failed}枚を表示できません（全{held}枚、番号 {numbers}）。",
+        "{failed} of {held} images cannot be shown (no. {numbers}).",
+    ),
+    "viewer.fewer": (
+        "センターにある{held}枚のうち、{shown}枚だけが並んでいます。",
+        "Only {shown} of the {held} images at the centre are listed.",
+    ),
+    "viewer.no_answer": ("センターから画像を受け取れません。", "The centre does not send the images."),
+    "viewer.signed_out": (
+        "時間が経ったため、サインインが必要です。",
+        "Your session has ended. Sign in again.",
+    ),
+    "viewer.late": (
+        "画像がまだ出ません。画像が出るまで、レポートは書けません。",
+        "No image is shown yet. The report stays shut until one is.",
+    ),
+    "viewer.without": ("画像なしで書く", "Write without images"),
+    "viewer.covered": ("別の検査の画像です", "Images of another study"),
+    "viewer.other_study": (
+        "この症例ではない検査の画像が出たため、画像とレポートを閉じました。",
+        "An image that is not of this case was shown, so images and report were shut.",
+    ),
+    "viewer.other_case": (
+        "別の症例の画像が開いたため、画像とレポートを閉じました。",
+        "Images of another case were opened, so images and report were shut.",
+    ),
+    "viewer.reopen": ("この症例を開き直す", "Open this case again"),
+    "viewer.keys_images": ("いまのキー: 画像（Alt W でレポートへ）", "Keys go to the images (Alt W: report)"),
+    "viewer.keys_report": ("いまのキー: レポート（Alt I で画像へ）", "Keys go to the report (Alt I: images)"),
+    "viewer.doubt_silent": (
+        "画像の画面が答えません。表示中の画像がこの症例のものか確かめられません。",
+        "The viewer does not answer: whether it shows this case cannot be checked.",
+    ),
+    "viewer.doubt_not_shown": (
+        "この症例の画像がいま表示されていません。",
+        "No image of this case is shown at this moment.",
+    ),
+    "viewer.doubt_failed": (
+        "{failed}枚の画像を表示できませんでした。",
+        "{failed} images could not be shown.",
+    ),
+    "viewer.doubt_failed_some": ("表示できなかった画像があります。", "Some images could not be shown."),
+    "viewer.doubt_confirm": ("承知して確認へ進む", "Go on all the same"),
     "viewer.keys": ("画像を送る", "scroll images"),
     "window.default": ("既定", "Default"),
     "window.lung": ("肺野", "Lung"),

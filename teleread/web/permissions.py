@@ -81,6 +81,16 @@ PEOPLE_ROUTES: dict[str, Rule] = {
     "wado.frames": Rule(_DICOMWEB, Action.SEE_IMAGES),
     "wado.bulk": Rule(_DICOMWEB, Action.SEE_IMAGES),
     "wado.rendered": Rule(_DICOMWEB, Action.SEE_IMAGES),
+    # The viewer's code is the same for everybody and is no secret; the page that starts it is.
+    "viewer.file": Rule(Door.OPEN),
+    "viewer.not_found": Rule(_PERSON),
+    "viewer.page": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.studies": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.series": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.metadata": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.frames": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.bulk": Rule(_PERSON, Action.SEE_IMAGES),
+    "case_root.rendered": Rule(_PERSON, Action.SEE_IMAGES),
 }
 
 #: Listener that requires a client certificate.
@@ -88,6 +98,7 @@ GATEWAY_ROUTES: dict[str, Rule] = {
     "health.healthz": Rule(Door.CERTIFICATE),
     "stow.store": Rule(Door.CERTIFICATE, Action.STORE_INSTANCES),
     "gateway_api.manifest": Rule(Door.CERTIFICATE, Action.SEND_MANIFEST),
+    "gateway_api.order": Rule(Door.CERTIFICATE, Action.SEND_ORDER),
     "gateway_api.study": Rule(Door.CERTIFICATE, Action.SEE_STATUS),
     "gateway_api.packages": Rule(Door.CERTIFICATE, Action.COLLECT_PACKAGES),
     "gateway_api.package_pdf": Rule(Door.CERTIFICATE, Action.COLLECT_PACKAGES),

@@ -16,6 +16,7 @@ from teleread.errors import InvalidInput, NotFound, StateChangedMeanwhile, Trans
 from teleread.services import reading, reporting
 from teleread.storage.queries import images
 from teleread.storage.session import transaction
+from teleread.web import viewer
 from teleread.web.errors import wants_json
 from teleread.web.i18n import text, texts
 from teleread.web.views.cases import case_number_of, case_row, row_json
@@ -141,6 +142,7 @@ def case_page(typed: str, notice: str | None = None, status: int = 200) -> Respo
             else ()
         )
         series = _series(case_number, pictures)
+        images_view = viewer.view(session, case_number) if pictures else None
         history = reporting.draft_history(session, case_number, actor=who) if found.may_write else []
     if wants_json():
         return jsonify(row_json(found.row) | {"revision": found.revision}), status
@@ -162,6 +164,7 @@ def case_page(typed: str, notice: str | None = None, status: int = 200) -> Respo
         "case.html",
         case=case,
         question=found.sections["clinical_question"],
+        viewer=images_view,
         series=series,
         presets=_CT_WINDOWS if "CT" in case.examination.split(" ")[0].split("/") else (_OWN_WINDOW,),
         sees_images=sees_images,

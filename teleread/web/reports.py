@@ -14,9 +14,11 @@ from teleread.errors import (
     NotFound,
     ReauthenticationFailed,
     StateChangedMeanwhile,
+    TransitionNotAllowed,
 )
-from teleread.services import reading, reporting, signing, viewing
+from teleread.services import case_images, reading, reporting, signing, viewing
 from teleread.storage.session import transaction
+from teleread.web import viewer
 from teleread.web.auth import half_width
 from teleread.web.errors import wants_json
 from teleread.web.readings import case_page
@@ -80,6 +82,10 @@ _OBSTACLES = {
     "images_added": "review.images_added",
     "study_incomplete": "review.study_incomplete",
     "study_quarantined": "review.study_quarantined",
+    "other_study_shown": "viewer.other_study",
+    "viewer_silent": "viewer.doubt_silent",
+    "study_not_shown": "viewer.doubt_not_shown",
+    "images_failed": "viewer.doubt_failed_some",
 }
 
 
@@ -91,6 +97,11 @@ def request_review(case_number: str) -> ResponseReturnValue:
         raise InvalidInput("revision", "has to be a whole number")
     try:
         with transaction(centre().engine) as session:
+            if (told := viewer.shown_of_form(request.form)) is not None:
+                shown, confirmed = told
+                case_images.check_shown(
+                    session, case_number, shown, confirmed=confirmed, actor=actor(), at=clock.now()
+                )
             rendering_id = signing.request_review(
                 session,
                 case_number,
@@ -101,7 +112,7 @@ def request_review(case_number: str) -> ResponseReturnValue:
                 acknowledge_images="acknowledge_images" in request.form,
                 incomplete_reason=request.form.get("incomplete_reason", "")[:500],
             )
-    except (Incomplete, StateChangedMeanwhile) as error:
+    except (Incomplete, StateChangedMeanwhile, TransitionNotAllowed) as error:
         if wants_json():
             raise
         return case_page(case_number, _OBSTACLES.get(error.code.split(".")[0], "case.changed"), 409)

@@ -83,3 +83,12 @@ class ManifestAnswer(Message):
     missing: tuple[MissingInstance, ...]
     state: str
     case_number: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyStatus(Message):
+    """How far a study is at the centre: its state, its case, and the word that lists show for it."""
+
+    state: str
+    case_number: str | None = None
+    display_status: str

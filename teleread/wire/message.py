@@ -85,6 +85,11 @@ def is_text(limit: int) -> Callable[[str], bool]:
     return lambda text: 0 < len(text) <= limit
 
 
+def is_at_most(limit: int) -> Callable[[str], bool]:
+    """Return a check for a text of at most `limit` characters, which may be empty."""
+    return lambda text: len(text) <= limit
+
+
 SHA256 = Annotated[str, is_sha256]
 UIDText = Annotated[str, is_uid]
 OptionalUID = Annotated[str, is_uid_or_empty]

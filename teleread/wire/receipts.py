@@ -12,8 +12,16 @@ INSTANCE_OUTCOMES = ("stored", "already_stored", "conflict", "refused")
 DELIVERY_ROUTES = ("dicom_store", "folder")
 DELIVERY_STATUSES = ("delivered", "failed")
 
-PACKAGE_EVENTS = ("handed_over", "delivered", "attempt_failed", "identity_doubt", "gave_up")
-"""The gateway's events of the machine `delivery`."""
+PACKAGE_EVENTS = (
+    "handed_over",
+    "delivered",
+    "attempt_failed",
+    "identity_doubt",
+    "gave_up",
+    "released",
+    "retry",
+)
+"""Events of the machine `delivery` that happen at the facility; people there bring the last two about."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,12 +56,15 @@ def last_event(data: Path) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize(
-    ("decision", "state"), [("retry", "received"), ("discard", "discarded"), ("release_as_is", "clean")]
+    ("decision", "state", "reason"),
+    [("retry", "received", ""), ("discard", "discarded", "burned_in"), ("release_as_is", "clean", "")],
 )
-def test_a_decision_moves_the_instance_and_names_who_and_why(data: Path, decision: str, state: str) -> None:
+def test_a_decision_moves_the_instance_and_names_who_and_why(
+    data: Path, decision: str, state: str, reason: str
+) -> None:
     assert states(data)[0] == ("held", "burned_in")
     assert main(["held", decision, "1", *WHO, "--data", str(data)]) == 0
-    assert states(data)[0] == (state, "")
+    assert states(data)[0] == (state, reason)
     assert last_event(data) == (decision, "sato", "looked at it")
     assert [path.name for path in (data / "spool" / "clean").iterdir()] == (
         ["1.dcm"] if state == "clean" else []

@@ -20,11 +20,13 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from teleread import clock
 from teleread.domain.access import Actor, Role, system_actor
+from teleread.errors import Unavailable
 from teleread.services import accounts, facilities, ingest
 from teleread.settings import ServerSettings
 from teleread.storage.models.facilities import Gateway
 from teleread.storage.session import transaction
 from teleread.up import prepare
+from teleread.web import viewer
 from teleread.web.app import create_app
 from teleread.web.security import COOKIE
 from teleread.wire.manifest import ManifestInstance, StudyManifest
@@ -221,6 +223,16 @@ def csrf(client: FlaskClient, path: str) -> str:
     """Return the token in a page's head."""
     text = client.get(path, base_url=BASE).text
     return text.split('name="csrf-token" content="')[1].split('"')[0]
+
+
+@pytest.fixture
+def without_the_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pages show the centre's own pictures, as they do where no viewer was laid."""
+
+    def missing() -> None:
+        raise Unavailable("not laid")
+
+    monkeypatch.setattr(viewer, "laid_build", missing)
 
 
 @pytest.fixture(scope="package")

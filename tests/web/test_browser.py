@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 
 from tests.web.conftest import PASSWORD, House
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("without_the_viewer")]
 
 ARGUMENTS = (
     "--no-sandbox",

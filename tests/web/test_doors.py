@@ -33,6 +33,7 @@ FILLED = {
     "place": "7FE00010",
     "filename": "teleread.css",
     "name": "none.ttf",
+    "build": "none",
 }
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 
+import pytest
 from flask.testing import FlaskClient
 
 from tests.web.conftest import BASE, PASSWORD, House, csrf
@@ -9,6 +10,7 @@ from tests.web.conftest import BASE, PASSWORD, House, csrf
 SECTIONS = {"findings": "A nodule of 12 mm 🦴.", "impression": "Nodule."}
 
 
+@pytest.mark.usefixtures("without_the_viewer")
 def test_a_case_is_claimed_written_reviewed_and_signed(house: House, reader: FlaskClient) -> None:
     number = house.study()
     rows = reader.get("/worklist", base_url=BASE, headers={"Accept": "application/json"}).json["rows"]

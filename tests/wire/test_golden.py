@@ -10,8 +10,16 @@ import pytest
 from teleread.errors import InvalidInput
 from teleread.wire.enrolment import EnrolmentAnswer, EnrolmentRequest
 from teleread.wire.heartbeat import Heartbeat, HeartbeatAnswer
-from teleread.wire.manifest import HeldCount, ManifestAnswer, ManifestInstance, MissingInstance, StudyManifest
+from teleread.wire.manifest import (
+    HeldCount,
+    ManifestAnswer,
+    ManifestInstance,
+    MissingInstance,
+    StudyManifest,
+    StudyStatus,
+)
 from teleread.wire.message import Message
+from teleread.wire.orders import OrderAnswer, OrderNotice
 from teleread.wire.packages import PackageList, ReportPackage
 from teleread.wire.receipts import DeliveryReceipt, InstanceReceipt, PackageEvent
 
@@ -104,6 +112,26 @@ MESSAGES: dict[str, Message] = {
         version="0.1.0", queue=3, held=1, disk_free_bytes=10**12, clock=AT, certificate_not_after=LATER
     ),
     "heartbeat_answer": HeartbeatAnswer(now=AT),
+    "order_notice": OrderNotice(
+        order_id="7HJ2KX0Q4M9V",
+        pseudonym="C36PV-4K2M7",
+        accession="A0123456789AB",
+        study_instance_uid="2.25.1234",
+        study_date="20261122",
+        modality="CT",
+        body_part="胸部",
+        examination="胸部単純CT",
+        contrast="none",
+        priority="urgent",
+        clinical_question="右肺上葉結節の増大の有無。",
+        history="8か月前のCTで8 mmの結節。",
+        department="内科",
+        responsible_doctor="例示 五郎",
+        callback_phone="内線 2210",
+        requested_at=AT,
+    ),
+    "study_status": StudyStatus(state="complete", case_number="4MZ09D83", display_status="ready"),
+    "order_answer": OrderAnswer(outcome="matched", case_number="4MZ09D83"),
 }
 GOLDEN_FILES = sorted(GOLDEN.glob("v*/*.json"))
 

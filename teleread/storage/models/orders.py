@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from teleread.domain.turnaround import Priority
@@ -16,7 +16,11 @@ class Order(Base):
     """A request to read. Where the facility sent none, it is made from the study."""
 
     __tablename__ = "orders"
-    __table_args__ = (state_of(Machine.ORDER), one_of("priority", tuple(Priority)))
+    __table_args__ = (
+        Index("ix_orders_notice", "facility_id", "notice_id", unique=True),
+        state_of(Machine.ORDER),
+        one_of("priority", tuple(Priority)),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     facility_id: Mapped[int] = mapped_column(ForeignKey("facility.id"), index=True)
@@ -27,6 +31,18 @@ class Order(Base):
     department: Mapped[str] = mapped_column(default="")
     doctor: Mapped[str] = mapped_column(default="")
     clinical_question: Mapped[str] = mapped_column(default="")
+    # The rest is what a facility's own request says; empty for an order that was made from a study.
+    notice_id: Mapped[str | None]
+    requested_at: Mapped[datetime | None]
+    pseudonym: Mapped[str] = mapped_column(default="")
+    study_instance_uid: Mapped[str] = mapped_column(default="")
+    study_date: Mapped[str] = mapped_column(default="")
+    modality: Mapped[str] = mapped_column(default="")
+    body_part: Mapped[str] = mapped_column(default="")
+    examination: Mapped[str] = mapped_column(default="")
+    contrast: Mapped[str] = mapped_column(default="")
+    history: Mapped[str] = mapped_column(default="")
+    callback_phone: Mapped[str] = mapped_column(default="")
     made_from_study: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
 

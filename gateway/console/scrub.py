@@ -1,0 +1,77 @@
+"""Finds the patient's identity in text that is about to leave the facility."""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from teleread.dicom.deid.identity import PatientIdentity
+from teleread.dicom.deid.tokens import fold, tokens_of
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Characters `start` to `end` of a text name the patient; `text` are these characters."""
+
+    start: int
+    end: int
+    text: str
+
+
+def identity_of_form(
+    *, name: str, kana: str, patient_id: str, birth_date: str, accession: str
+) -> PatientIdentity:
+    """Return what a form says about the patient, for `marks_in`; `birth_date` is a DA or empty."""
+    return PatientIdentity(
+        patient_name=f"={_as_pn(name)}={_as_pn(kana)}",
+        patient_id=patient_id,
+        birth_date=birth_date,
+        accession_number=accession,
+    )
+
+
+def marks_in(text: str, identity: PatientIdentity) -> tuple[Mark, ...]:
+    """Return where a text names the patient, in any kana, width or way to write the birth date."""
+    folded, origin = _folded_with_origin(text)
+    found = []
+    for match in tokens_of(identity).own_pattern.finditer(folded):
+        start, end = origin[match.start()][0], origin[match.end() - 1][1]
+        found.append(Mark(start, end, text[start:end]))
+    return tuple(found)
+
+
+def pieces_of(text: str, marks: Iterable[Mark]) -> list[tuple[str, bool]]:
+    """Return the text cut at its marks: each piece, and whether it is marked."""
+    pieces: list[tuple[str, bool]] = []
+    at = 0
+    for mark in marks:
+        if mark.start > at:
+            pieces.append((text[at : mark.start], False))
+        pieces.append((text[max(mark.start, at) : mark.end], True))
+        at = mark.end
+    if at < len(text):
+        pieces.append((text[at:], False))
+    return pieces
+
+
+def _as_pn(text: str) -> str:
+    # 「見本　桜子」: the gap between family and given name is a caret in a PN.
+    return "^".join(text.replace("=", " ").replace("^", " ").split())
+
+
+def _folded_with_origin(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Return the folded text and, for each of its characters, where it came from.
+
+    Folding may join characters (ｶ and ﾞ) or part one (㈱), so a place in the folded text is no place in the text.
+    """
+    folded: list[str] = []
+    origin: list[tuple[int, int]] = []
+    start = 0
+    while start < len(text):
+        end = start + 1
+        while end < len(text) and (unicodedata.combining(text[end]) or text[end] in "ﾞﾟ゛゜"):
+            end += 1
+        piece = fold(text[start:end])
+        folded.append(piece)
+        origin.extend([(start, end)] * len(piece))
+        start = end
+    return "".join(folded), origin

@@ -1,0 +1,207 @@
+"""Requests: what leaves, what stays, and what happens when the line is cut."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.console.words import TEXTS
+from gateway.link import Refused
+from gateway.orders import OrderSender
+from gateway.watch import CentreWatch, contact_of
+from teleread.errors import Unavailable
+from teleread.wire.manifest import StudyStatus
+from teleread.wire.orders import OrderAnswer, OrderNotice
+from tests.gateway.console.test_rules import FORM
+from tests.gateway.console_box import Box, Browser, open_box
+from tests.gateway.facility import instance
+
+YAMADA = FORM | {
+    "patient_id": "0012345",
+    "name": "山田 太郎",
+    "kana": "ヤマダ タロウ",
+    "birth_date": "1959-03-14",
+    "sex": "M",
+    "accession": "ACC20261101",
+}
+
+
+class Line:
+    """A centre at the other end of the line, as the test wants it."""
+
+    def __init__(self) -> None:
+        self.orders: list[OrderNotice] = []
+        self.problem: Exception | None = None
+        self.display_status = "reading"
+
+    def put_order(self, notice: OrderNotice) -> OrderAnswer:
+        """Take an order."""
+        if self.problem is not None:
+            raise self.problem
+        self.orders.append(notice)
+        return OrderAnswer(outcome="matched", case_number="4MZ09D83")
+
+    def study_status(self, _study_instance_uid: str) -> StudyStatus:
+        """Say how far a study is."""
+        if self.problem is not None:
+            raise self.problem
+        return StudyStatus(state="complete", case_number="4MZ09D83", display_status=self.display_status)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    with open_box(tmp_path / "box") as box:
+        yield box
+
+
+def sender(box: Box, line: Line) -> OrderSender:
+    return OrderSender(box.console.settings, box.console.spool, line, now=lambda: box.now)  # type: ignore[arg-type]
+
+
+def send(browser: Browser, **changes: Any) -> Any:
+    return browser.post("/request", **{"act": "send", "order_id": "7HJ2KX0Q4M9V", **YAMADA, **changes})
+
+
+def test_what_leaves_has_the_pseudonym_and_no_identity(box: Box) -> None:
+    box.take(instance(1))
+    browser = box.signed_in()
+    assert send(browser).location == "/request/7HJ2KX0Q4M9V"
+    line = Line()
+    sender(box, line).work()
+    (notice,) = line.orders
+    study = box.console.spool.connection.execute("SELECT * FROM study").fetchone()
+    assert notice.pseudonym == study["pseudonym"]
+    assert notice.accession == json.loads(study["summary"])["accession"]
+    text = json.dumps(notice.to_json(), ensure_ascii=False)
+    for identity in ("山田", "ヤマダ", "0012345", "1959", "ACC2026"):
+        assert identity not in text
+    page = browser.get("/request/7HJ2KX0Q4M9V").text
+    assert "山田 太郎" in page
+    assert TEXTS["request.outcome.matched"][0] in page
+
+
+def test_the_spool_holds_no_identity_of_a_request_and_the_vault_only_sealed(box: Box) -> None:
+    browser = box.signed_in()
+    browser.post("/request", act="draft", order_id="7HJ2KX0Q4M9V", **(YAMADA | {"history": "山田さん"}))
+    send(browser)
+    files = [box.console.layout.spool_database, box.console.layout.vault_database]
+    for path in (one for file in files for one in file.parent.glob(f"{file.name}*")):
+        assert "山田".encode() not in path.read_bytes()
+        assert b"1959" not in path.read_bytes()
+
+
+def test_a_name_in_the_text_stops_the_form_marks_the_word_and_keeps_the_rest(box: Box) -> None:
+    browser = box.signed_in()
+    answer = send(browser, history="<b>やまださん</b>の経過")
+    assert answer.status_code == 400
+    assert "<mark>やまだ</mark>" in answer.text
+    assert "&lt;b&gt;" in answer.text
+    assert box.console.orders.recent() == []
+    mended = browser.post(
+        "/request", act="replace:history", **(YAMADA | {"history": "やまださんの経過"})
+    ).text
+    assert "患者さんの経過" in mended
+
+
+def test_a_form_that_is_of_another_patient_than_the_vault_says_is_not_sent(box: Box) -> None:
+    box.take(instance(1))
+    browser = box.signed_in()
+    for changes in ({"birth_date": "1960-03-14"}, {"sex": "F"}):
+        answer = send(browser, **changes)
+        assert answer.status_code == 400
+        assert TEXTS["problem.other_patient"][0] in answer.text
+    uid = box.console.spool.connection.execute("SELECT centre_study_uid FROM study").fetchone()[0]
+    assert send(browser, patient_id="9999999", study_uid=uid).status_code == 400
+
+
+def test_a_request_from_a_study_is_filled_in_and_names_the_study(box: Box) -> None:
+    box.take(instance(1))
+    browser = box.signed_in("doctor")
+    page = browser.get("/request?study=1").text
+    assert 'value="0012345"' in page
+    uid = box.console.spool.connection.execute("SELECT centre_study_uid FROM study").fetchone()[0]
+    assert uid in page
+    send(browser, study_uid=uid)
+    line = Line()
+    sender(box, line).work()
+    assert line.orders[0].study_instance_uid == uid
+
+
+def test_a_request_waits_for_the_line_and_goes_once(box: Box) -> None:
+    browser = box.signed_in()
+    send(browser)
+    send(browser, clinical_question="二度目")
+    line = Line()
+    line.problem = Unavailable("no answer from the centre")
+    orders = sender(box, line)
+    assert orders.work() == 0
+    assert orders.work() == 0
+    assert TEXTS["request.waiting_note"][0] in browser.get("/request/7HJ2KX0Q4M9V").text
+    line.problem = None
+    box.later(minutes=10)
+    assert orders.work() == 1
+    assert orders.work() == 0
+    assert [one.clinical_question for one in line.orders] == [YAMADA["clinical_question"]]
+
+
+def test_a_refusal_is_shown_and_not_repeated(box: Box) -> None:
+    browser = box.signed_in()
+    send(browser)
+    line = Line()
+    line.problem = Refused("the centre answered 400")
+    assert sender(box, line).work() == 1
+    assert sender(box, line).work() == 0
+    assert TEXTS["request.refused_note"][0] in browser.get("/request/7HJ2KX0Q4M9V").text
+
+
+def test_a_draft_is_kept_while_typing_and_can_be_given_up(box: Box) -> None:
+    browser = box.signed_in()
+    answer = browser.post("/request/draft", order_id="7HJ2KX0Q4M9V", **YAMADA)
+    assert answer.json is not None
+    assert answer.json["order_id"] == "7HJ2KX0Q4M9V"
+    assert "山田 太郎" in browser.get("/request?draft=7HJ2KX0Q4M9V").text
+    browser.post("/request/7HJ2KX0Q4M9V/discard")
+    assert browser.get("/request?draft=7HJ2KX0Q4M9V").status_code == 404
+
+
+def test_a_text_of_two_megabytes_is_refused_with_a_clear_page(box: Box) -> None:
+    answer = box.signed_in().client.post(
+        "/request", base_url="https://localhost", data={"history": "x" * 2_000_000}
+    )
+    assert answer.status_code == 413
+    assert TEXTS["problem.413"][0] in answer.text
+
+
+def test_a_patient_is_found_in_any_kana(box: Box) -> None:
+    box.take(instance(1))
+    browser = box.signed_in()
+    page = browser.post("/request", act="find", find="ﾔﾏﾀﾞ").text
+    assert "take:" in page
+    assert TEXTS["request.nobody"][0] in browser.post("/request", act="find", find="いない").text
+
+
+def test_the_centres_state_is_asked_and_shown_and_a_cut_line_is_told(box: Box) -> None:
+    box.take(instance(1))
+    box.at_centre("ready")
+    line = Line()
+    watch = CentreWatch(box.console.spool, line, now=lambda: box.now)  # type: ignore[arg-type]
+    assert watch.work() == 1
+    assert TEXTS["state.reading"][0] in box.signed_in().get("/studies").text
+    assert contact_of(box.console.spool).heard_at is not None
+    line.problem = Unavailable("no answer from the centre: ConnectError")
+    box.later(minutes=10)
+    with pytest.raises(Unavailable):
+        watch.work()
+    page = box.signed_in().get("/line").text
+    assert TEXTS["line.silent_short"][0] in page
+    assert "ConnectError" in page
+
+
+def test_vault_backup_carries_the_requests(box: Box, tmp_path: Path) -> None:
+    send(box.signed_in())
+    box.console.vault.backup(tmp_path / "vault.backup")
+    box.console.vault.forget_form("7HJ2KX0Q4M9V")
+    box.console.vault.restore(tmp_path / "vault.backup")
+    assert box.console.vault.form("7HJ2KX0Q4M9V")["name"] == "山田 太郎"
