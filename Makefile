@@ -1,6 +1,7 @@
 # The README's commands. `make demo` and `make test` lay what they need by themselves.
 #
 #   make demo [ONCE=1] [INPUT=PATH] [DATA=PATH] [PORT=N]   the whole road, from PACS to PACS, on this machine
+#   make study [DATA=PATH]                                one more study into the demo that is up
 #   make test                                             checks and tests, at most 12 minutes on 2 cores
 #   make trials [ONLY=name]                               every promised figure at its full size, JSON lines
 #   make bench                                            speeds, JSON lines
@@ -11,7 +12,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help setup setup-tests demo test check lint format types contracts trials bench lock docs
+.PHONY: help setup setup-tests demo study test check lint format types contracts trials bench lock docs
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -26,6 +27,9 @@ setup-tests:
 demo: setup
 	@exec $(BIN)/python -m teleread.demo.demo --data "$(or $(DATA),demo-data)" \
 		$(if $(ONCE),--once) $(if $(INPUT),--input "$(INPUT)") $(if $(PORT),--port "$(PORT)")
+
+study: setup
+	@exec $(BIN)/python -m teleread.demo.another --data "$(or $(DATA),demo-data)"
 
 lint:
 	@$(BIN)/ruff check .

@@ -90,7 +90,9 @@ class Decisions:
         note = checked_note(note)
         row = _item(self._spool.connection, item_id)
         if row["state"] != "held" or row["reason"] not in RELEASABLE:
-            raise TransitionNotAllowed("this item cannot be sent as it is")
+            raise TransitionNotAllowed(
+                f"a look at the image does not answer this reason ({row['reason']}): mend the cause and retry, or discard"
+            )
         source, target = self._spool.received_path(row["sha256"]), self._spool.clean_path(item_id)
         # A child of its own, like every reading of a file from outside.
         with ProcessPoolExecutor(

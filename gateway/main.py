@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -26,6 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"teleread-gateway: {problem.message}", file=sys.stderr)
         return 1
     return 0
+
+
+def _language() -> str:
+    """Return the language of the person at the terminal."""
+    return "ja" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("ja") else "en"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     held.add_argument("--reason", default="", help="why; needed for a decision, stays at the facility")
     held.add_argument("--by", default="", metavar="NAME", help="who decides; needed for a decision")
     held.add_argument("--json", action="store_true")
-    held.add_argument("--language", choices=("ja", "en"), default="ja")
+    held.add_argument("--language", choices=("ja", "en"), default=_language())
 
     importing = add("import", _import, "Take files from a disk or a folder.")
     importing.add_argument("path", type=Path)
@@ -205,11 +211,12 @@ def _status(parsed: argparse.Namespace) -> None:
         return
     for entry in status["studies"]:
         held = sum(entry["held"].values())
+        discarded = f", {entry['discarded']} discarded" if entry["discarded"] else ""
         reports = ", ".join(f"v{one['version']} {one['state']}" for one in entry["deliveries"]) or "no report"
         print(
             f"{entry['case_number'] or '--------'}  {entry['centre_study_uid'] or '(study not known)'}  "
             f"{entry['received']} received, {entry['stored']} stored, {entry['pending']} pending, "
-            f"{held} held; {reports}"
+            f"{held} held{discarded}; {reports}"
         )
 
 
@@ -227,6 +234,10 @@ def _held(parsed: argparse.Namespace) -> None:
         return
     for row in rows:
         print(f"{row['kind']} {row['number']}  {row['received_at']}  {row['reason']}: {row['text']}")
+        print(
+            f"    case {row['case_number'] or '(none yet)'}  study {row['facility_study_uid'] or '(not known)'}"
+            + (f"  file {row['path']}" if row["path"] else "")
+        )
 
 
 def _decide(parsed: argparse.Namespace) -> None:
@@ -258,7 +269,9 @@ def _import(parsed: argparse.Namespace) -> None:
     spool = _open_spool(parsed)
     taken = import_files(parsed.path, spool, now=clock.now)
     spool.close()
-    print(f"{taken} files taken")
+    print(
+        f"{taken} files taken; `held` shows which of them have to wait for a person, once they have been read"
+    )
 
 
 def _vault(parsed: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ _COUNTED_AS = {
     "acknowledged": "stored",
     "purged": "stored",
     "held": "held",
-    "discarded": "held",
+    "discarded": "discarded",
 }
 
 
@@ -22,7 +22,7 @@ def status_of(spool: Spool) -> dict[str, Any]:
 
     A file that came twice counts twice. Times are milliseconds since 1970 in UTC or None. The entry without
     `facility_study_uid` has the files whose study is not known: not read yet, or not readable. For each
-    entry, `received` = `stored` + `pending` + the sum of `held`.
+    entry, `received` = `stored` + `pending` + `discarded` + the sum of `held`.
     """
     connection = spool.connection
     entries = {
@@ -40,8 +40,7 @@ def status_of(spool: Spool) -> dict[str, Any]:
         entry["received"] += row["files"]
         counted_as = _COUNTED_AS[row["state"]]
         if counted_as == "held":
-            reason = row["reason"] or row["state"]
-            entry["held"][reason] = entry["held"].get(reason, 0) + row["files"]
+            entry["held"][row["reason"]] = entry["held"].get(row["reason"], 0) + row["files"]
         else:
             entry[counted_as] += row["files"]
         entry["first_received_at"] = min(entry["first_received_at"] or row["first"], row["first"])
@@ -70,6 +69,7 @@ def _entry(row: sqlite3.Row | None) -> dict[str, Any]:
         "stored": 0,
         "pending": 0,
         "held": {},
+        "discarded": 0,
         "first_received_at": None,
         "last_received_at": None,
         "uploaded_at": row["uploaded_at"] if row else None,
@@ -104,12 +104,12 @@ def _add_deliveries(spool: Spool, entries: list[dict[str, Any]]) -> None:
 
 
 def held_of(spool: Spool, language: str) -> list[dict[str, Any]]:
-    """Return what is held, with the reason in words, and without any name."""
+    """Return what is held, with the reason in words and where it lies; names only what the facility's own study is called."""
     # Here, not above: `status` is asked often and does not need the words.
     from gateway.reasons import doubt_text, text_of
 
     items = spool.connection.execute(
-        "SELECT i.*, s.centre_study_uid AS study FROM item AS i LEFT JOIN study AS s ON s.id = i.study_id"
+        "SELECT i.*, s.centre_study_uid AS study, s.facility_study_uid, s.case_number FROM item AS i LEFT JOIN study AS s ON s.id = i.study_id"
         " WHERE i.state = 'held' ORDER BY i.id"
     ).fetchall()
     packages = spool.connection.execute("SELECT * FROM package WHERE state = 'held' ORDER BY id").fetchall()
@@ -122,6 +122,9 @@ def held_of(spool: Spool, language: str) -> list[dict[str, Any]]:
             "detail": row["detail"],
             "sop_class_uid": row["sop_class_uid"],
             "centre_study_uid": row["study"],
+            "facility_study_uid": row["facility_study_uid"],
+            "case_number": row["case_number"],
+            "path": str(spool.received_path(row["sha256"])),
             "received_at": moment(row["first_received_at"]).isoformat(),
         }
         for row in items
@@ -134,6 +137,9 @@ def held_of(spool: Spool, language: str) -> list[dict[str, Any]]:
             "detail": "",
             "sop_class_uid": "",
             "centre_study_uid": row["centre_study_uid"],
+            "facility_study_uid": None,
+            "case_number": json.loads(row["document"])["case_number"],
+            "path": "",
             "received_at": moment(row["collected_at"]).isoformat(),
         }
         for row in packages

@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import os
 import secrets
+import shutil
 import socket
 import ssl
 import stat
@@ -174,6 +175,12 @@ def _redis_socket(data: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"teleread-{os.getuid()}-{digest}" / "redis.sock"
 
 
+def clear_away(chosen: Centre) -> None:
+    """Remove the folder of the Redis socket, once everything has ended."""
+    if chosen.own_redis:
+        shutil.rmtree(_redis_socket(chosen.settings.data).parent, ignore_errors=True)
+
+
 def children(chosen: Centre, *, workers: int = 1) -> list[Child]:
     """Return the processes of a centre."""
     settings = chosen.settings
@@ -297,4 +304,5 @@ def up(
         ended.wait()
     finally:
         supervisor.stop()
+        clear_away(chosen)
     return 0

@@ -16,12 +16,12 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyotp
 
+from teleread.demo.another import READY, facility_time, write_ready
 from teleread.demo.road import GATEWAY_AE, PACS_AE, Road
 from teleread.demo.study import write_study
 from teleread.errors import TelereadError
@@ -367,6 +367,7 @@ def _print_sign_ins(road: Road) -> None:
         say(
             f"{person.role:14} {who.username:12} password {who.password}  TOTP secret {who.totp_secret}  {code}"
         )
+    say("the next study: `make study` in another terminal sends one (with DATA=… if this demo has it)")
     say("Ctrl-C ends all of it")
 
 
@@ -394,7 +395,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         source = chosen.input or data / "study"
         if chosen.input is None:
-            say(f"made a synthetic chest CT: {len(write_study(source, datetime.now()))} instances")  # noqa: DTZ005 - the modality's local time
+            say(f"made a synthetic chest CT: {len(write_study(source, facility_time()))} instances")
         say("starting the centre: Redis, web, workers")
         road.start_centre()
         road.add_people(max(1, min(MOST_READERS, -(-_studies_below(source) // STUDIES_A_READER))))
@@ -416,10 +417,14 @@ def main(arguments: list[str] | None = None) -> int:
         if not chosen.once:
             sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
             sys.stdout.flush()
+            write_ready(data, gateway=f"127.0.0.1:{road.gateway_port}", called=GATEWAY_AE, calling=PACS_AE)
             _print_sign_ins(road)
             ended.wait()
+            say("ending")
     finally:
+        (data / READY).unlink(missing_ok=True)
         road.stop()
+    say(f"everything that was started has ended; the data stays in {data}")
     if chosen.once:
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
         sys.stdout.flush()

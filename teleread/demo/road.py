@@ -20,7 +20,7 @@ from teleread.errors import Unavailable
 from teleread.services import accounts, facilities
 from teleread.storage.session import open_engine, transaction
 from teleread.supervisor import Child, Supervisor, python
-from teleread.up import Centre, centre, children, free_port, prepare, wait_until_ready
+from teleread.up import Centre, centre, children, clear_away, free_port, prepare, wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -235,6 +235,7 @@ class Road:
     def stop(self) -> None:
         """End every process that was started, and wait."""
         self.supervisor.stop()
+        clear_away(self.centre)
 
 
 ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"

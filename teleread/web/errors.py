@@ -53,6 +53,8 @@ def wants_json() -> bool:
 
 def _page(status: int, *, field: str | None = None, number: str | None = None) -> str:
     name = f"error.{status}" if status in _WORDED else "error.other"
+    if status == 404 and not request.path.startswith("/cases/"):
+        name = "error.no_page"
     return render_template("error.html", status=status, text_key=name, field=field, number=number)
 
 

@@ -129,3 +129,6 @@ def install(app: Flask, listener: str) -> None:
     def gate() -> None:
         if request.endpoint is not None:
             _pass(table[request.endpoint])
+        elif listener == "people":
+            # The page that says "no such page" keeps the way back for who is signed in.
+            _by_session()

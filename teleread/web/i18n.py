@@ -445,6 +445,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "この症例は見つからないか、閲覧できません。最後の文字は検査文字です。",
         "This case does not exist, or you may not see it. Its last character is a check digit.",
     ),
+    "error.no_page.title": ("このページはありません", "No such page"),
+    "error.no_page.text": (
+        "この番地のページはありません。上の一覧から選んでください。",
+        "There is no page at this address. Choose one from the top of the page.",
+    ),
     "error.409.title": ("先に変更されました", "Changed meanwhile"),
     "error.409.text": (
         "ほかの人が先に変更しました。画面を開き直すと新しい内容が出ます。",

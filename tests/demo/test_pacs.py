@@ -11,7 +11,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from teleread.demo import pacs
+from teleread.demo import another, pacs
 from teleread.demo.study import make_study
 from teleread.supervisor import python
 from teleread.up import free_port
@@ -64,6 +64,17 @@ def test_what_is_sent_arrives_with_the_same_bytes_of_the_dataset(
     assert len(rows) == 3
     sent = {hashlib.sha256(pydicom.dcmread(p).PixelData).hexdigest() for p in source.iterdir()}
     assert {hashlib.sha256(pydicom.dcmread(row["path"]).PixelData).hexdigest() for row in rows} == sent
+
+
+def test_one_more_study_goes_where_the_demo_that_is_up_said(
+    archive: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, port = archive
+    another.write_ready(tmp_path, gateway=f"127.0.0.1:{port}", called="HERE", calling="SHIKENPACS")
+    for studies in (1, 2):
+        assert another.main(["--data", str(tmp_path)]) == 0
+        assert "40 of 40" in capsys.readouterr().out
+        assert len({row["study_instance_uid"] for row in pacs.index(folder)}) == studies
 
 
 def test_each_file_below_a_folder_is_told_once_and_what_is_not_dicom_is_ignored(

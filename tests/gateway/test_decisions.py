@@ -83,7 +83,14 @@ def test_a_decision_asks_for_who_and_why_and_for_something_held(
     assert main(["held", "retry", "1", *WHO, "--data", str(data)]) == 1
     capsys.readouterr()
     assert main(["held", "--json", "--data", str(data)]) == 0
-    assert [row["number"] for row in json.loads(capsys.readouterr().out)] == [2, 3]
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["number"] for row in rows] == [2, 3]
+    # Who decides has to be able to look at it.
+    assert all(Path(row["path"]).is_file() for row in rows)
+    assert main(["held", "--language", "en", "--data", str(data)]) == 0
+    assert all(row["path"] in out for out in [capsys.readouterr().out] for row in rows)
+    assert main(["status", "--data", str(data)]) == 0
+    assert "2 held, 1 discarded" in capsys.readouterr().out
 
 
 def test_what_a_look_at_the_image_does_not_answer_stays_held(data: Path) -> None:

@@ -314,6 +314,17 @@ def test_a_coordinator_assigns_and_releases(house: House) -> None:
     assert released.status_code == 303
 
 
+def test_an_address_without_a_page_says_so_and_keeps_the_way_back(house: House, reader: FlaskClient) -> None:
+    signed_in = reader.get("/nonsense", base_url=BASE)
+    assert signed_in.status_code == 404
+    assert "No such page" in signed_in.text
+    assert 'href="/worklist"' in signed_in.text
+    stranger = house.client().get("/nonsense", base_url=BASE)
+    assert stranger.status_code == 404
+    assert 'href="/worklist"' not in stranger.text
+    assert "check digit" in reader.get("/cases/00000000", base_url=BASE).text
+
+
 def _of_house(house: House) -> Place:
     """The house's centre as the services' tests use one: its road to a signed and delivered report."""
     place = Place(house.settings, house.engine, house.blobs, clock.now())
