@@ -49,7 +49,8 @@ format:
 	@$(BIN)/ruff format .
 
 test: setup-tests check
-	@$(BIN)/python -m pytest tests --ignore=tests/trials --ignore=tests/benchmarks -n $(WORKERS) --dist loadgroup
+	@$(BIN)/python -m pytest tests --ignore=tests/trials --ignore=tests/benchmarks \
+		--gateway-alone -n $(WORKERS) --dist loadgroup
 
 trials: setup-tests
 	@$(BIN)/python -m tests.trials $(ONLY)
