@@ -268,10 +268,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "この症例には保存できません（{message}）。内容はこのタブに残っています。",
         "The centre does not take this ({message}). Your text is kept in this tab.",
     ),
-    "save.too_long": (
-        "一つの欄は {limit}字までです。超えた部分は消していません。",
-        "The limit is {limit} characters a section. Nothing was cut.",
-    ),
     "conflict.title": (
         "別のタブの方が新しい内容です。両方を並べて選べます。",
         "The other tab is newer. You can see both and choose.",
