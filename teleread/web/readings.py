@@ -180,13 +180,10 @@ def _request(found: case_context.RequestView) -> RequestView:
         ("request.phone", found.callback_phone),
         ("request.asked", moment(found.requested_at) if found.requested_at else ""),
     )
-    with_contrast = f"{text(spoken, 'request.contrast')} {contrast}" if contrast else ""
     return RequestView(
         is_here=found.requested_at is not None,
         question=found.clinical_question,
-        line=" · ".join(
-            part for part in (found.department, found.doctor, found.body_part, with_contrast) if part
-        ),
+        line=" · ".join(part for part in (found.department, found.doctor, found.body_part, contrast) if part),
         phone=found.callback_phone,
         priority=priority_mark(found.priority),
         facts=[Fact(key, words or text(spoken, "request.unsaid")) for key, words in facts],

@@ -73,7 +73,7 @@ def request(house: House, case: Sent, **changes: str) -> None:
         "priority": "urgent",
     }
     notice = OrderNotice(
-        order_id=f"T{house.studies:011d}",
+        order_id=f"T{case.case_number}",
         pseudonym=PSEUDONYM,
         accession="",
         study_instance_uid=case.study_instance_uid,
