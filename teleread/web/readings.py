@@ -57,6 +57,12 @@ _CT_WINDOWS = (
 _SECTION_ROWS = {"findings": 7, "impression": 4}
 
 
+#: A browser lays out one block of a million characters for half a minute, and blocks of this size as they come up.
+_PART = 10_000
+#: A history that is shown without being asked for.
+_SHORT = 280
+
+
 @dataclass(frozen=True)
 class SeriesView:
     """A series in the image pane: `frames` are addresses of its pictures, in order."""
@@ -109,7 +115,8 @@ class RequestView:
     phone: str
     priority: Mark
     facts: list[Fact]
-    history: str
+    history: list[str]
+    is_short: bool
     history_length: str
 
 
@@ -187,7 +194,8 @@ def _request(found: case_context.RequestView) -> RequestView:
         phone=found.callback_phone,
         priority=priority_mark(found.priority),
         facts=[Fact(key, words or text(spoken, "request.unsaid")) for key, words in facts],
-        history=found.history,
+        history=[found.history[at : at + _PART] for at in range(0, len(found.history), _PART)],
+        is_short=0 < len(found.history) <= _SHORT,
         history_length=text(spoken, "request.length", count=f"{len(found.history):,}"),
     )
 

@@ -56,7 +56,9 @@ def test_every_key_that_pages_and_code_name_has_both_languages() -> None:
     ]
     assert missing == []
     # A name such as "teleread" or "English" is the same in both; a sentence in the other column is a slip.
-    assert [key for key, (japanese, english) in TEXTS.items() if _JAPANESE.search(english) and japanese != english] == []
+    assert [
+        key for key, (japanese, english) in TEXTS.items() if _JAPANESE.search(english) and japanese != english
+    ] == []
     assert [
         key
         for key, (japanese, _) in TEXTS.items()

@@ -52,16 +52,16 @@ def test_the_measure_is_right() -> None:
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_every_ink_can_be_read_on_every_ground_it_stands_on(theme: str) -> None:
     values = tokens(theme)
-    found = {
-        f"{ink} on {ground}": round(contrast(values[ink], values[ground]), 2) for ink, ground in _TEXT
-    }
+    found = {f"{ink} on {ground}": round(contrast(values[ink], values[ground]), 2) for ink, ground in _TEXT}
     assert {pair: ratio for pair, ratio in found.items() if ratio < 4.5} == {}
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_edges_and_the_focus_ring_can_be_seen(theme: str) -> None:
     values = tokens(theme)
-    found = {f"{edge} on {ground}": round(contrast(values[edge], values[ground]), 2) for edge, ground in _EDGES}
+    found = {
+        f"{edge} on {ground}": round(contrast(values[edge], values[ground]), 2) for edge, ground in _EDGES
+    }
     assert {pair: ratio for pair, ratio in found.items() if ratio < 3} == {}
 
 

@@ -89,7 +89,7 @@ def request(house: House, case: Sent, **changes: str) -> None:
 
 
 def write(house: House, name: str, number: str, sections: dict[str, str] | None = None) -> str:
-    """Claim a case, write its report and ask for the review; return the review's address."""
+    """Claim a case, write its report and ask for the review; return the review's address. `house.render` makes the PDF."""
     client = house.signed_in(name)
     page = f"/cases/{number}"
     token = csrf(client, page)
@@ -104,13 +104,11 @@ def write(house: House, name: str, number: str, sections: dict[str, str] | None 
     form = {"revision": "1", "csrf_token": token, "shown_answered": "0", "shown_confirmed": "1"}
     asked = client.post(f"{page}/review", base_url=BASE, data=form)
     assert asked.status_code == 303, asked.text
-    house.render()
     return str(asked.headers["Location"])
 
 
-def sign(house: House, name: str, number: str) -> None:
-    """Write, review and sign a case."""
-    review = write(house, name, number)
+def sign(house: House, name: str, number: str, review: str) -> None:
+    """Sign a case whose PDF is there."""
     client = house.signed_in(name)
     ready: Any = client.get(review, base_url=BASE, headers={"Accept": "application/json"}).json
     form = {
@@ -130,8 +128,10 @@ def furnish(house: House) -> tuple[Page, ...]:
     prior, ready, mine, reviewed = (send(house, slices=slices) for slices in (2, 3, 5, 2))
     for case in (ready, mine, reviewed):
         request(house, case)
-    sign(house, "reader", prior.case_number)
+    first = write(house, "reader", prior.case_number)
     review = write(house, "reader", reviewed.case_number)
+    house.render()
+    sign(house, "reader", prior.case_number, first)
     client = house.signed_in("reader")
     token = csrf(client, "/worklist")
     client.post(f"/cases/{mine.case_number}/claim", base_url=BASE, data={"csrf_token": token})

@@ -140,6 +140,7 @@
 
   form.addEventListener("input", () => {
     keep();
+    measure();
     if (!isDirty()) return;
     say(texts["save.unsaved"]);
     firstChangeAt ??= Date.now();
