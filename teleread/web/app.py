@@ -30,6 +30,7 @@ from teleread.web import (
     readings,
     reports,
     security,
+    styleguide,
     viewer,
     worklist,
 )
@@ -56,6 +57,7 @@ BLUEPRINTS: dict[str, tuple[Blueprint, ...]] = {
         admin.blueprint,
         enrolment.blueprint,
         fonts.blueprint,
+        styleguide.blueprint,
         qido.blueprint,
         wado.blueprint,
         stow.blueprint,

@@ -48,6 +48,7 @@ PEOPLE_ROUTES: dict[str, Rule] = {
     "auth.sign_out": Rule(_PERSON),
     "auth.preferences": Rule(Door.OPEN_FORM),
     "auth.home": Rule(_PERSON),
+    "styleguide.styleguide": Rule(_PERSON),
     "worklist.worklist": Rule(_PERSON, Action.SEE_WORKLIST),
     "readings.case": Rule(_PERSON, Action.SEE_CASE),
     "readings.frame": Rule(_PERSON, Action.SEE_IMAGES),

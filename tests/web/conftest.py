@@ -235,9 +235,8 @@ def without_the_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(viewer, "laid_build", missing)
 
 
-@pytest.fixture(scope="package")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    data: Path = tmp_path_factory.mktemp("centre")
+def make_house(data: Path) -> House:
+    """Lay a centre with two facilities and a person of each role."""
     settings = ServerSettings.from_env({"TELEREAD_DATA": str(data), "TELEREAD_LANGUAGE": "en"})
     prepare(settings)
     app = create_app(settings)
@@ -251,9 +250,19 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     made.person("admin", ["administrator"])
     made.person("midori", ["facility"], "midori")
     made.person("kita", ["facility"], "kita")
+    return made
+
+
+def close_house(house: House) -> None:
+    house.app.extensions["teleread"].renderer.close()
+    house.engine.dispose()
+
+
+@pytest.fixture(scope="package")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    made = make_house(tmp_path_factory.mktemp("centre"))
     yield made
-    app.extensions["teleread"].renderer.close()
-    made.engine.dispose()
+    close_house(made)
 
 
 @pytest.fixture(scope="package")

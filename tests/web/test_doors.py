@@ -292,7 +292,8 @@ def test_an_empty_required_section_stands_against_review(house: House) -> None:
     page = f"/cases/{number}"
     token = csrf(client, page)
     client.post(f"{page}/claim", base_url=BASE, data={"csrf_token": token})
-    answer = client.post(f"{page}/review", base_url=BASE, data={"revision": "0", "csrf_token": token})
+    form = {"revision": "0", "csrf_token": token, "shown_answered": "0", "shown_confirmed": "1"}
+    answer = client.post(f"{page}/review", base_url=BASE, data=form)
     assert answer.status_code == 409
     assert TEXTS["review.required_missing"][1] in answer.text
 
