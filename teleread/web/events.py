@@ -332,7 +332,10 @@ class Application:
             await _answer(send, 405)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if headers.get("origin", self._origin) != self._origin or headers.get("sec-fetch-site") == "cross-site":
+        if (
+            headers.get("origin", self._origin) != self._origin
+            or headers.get("sec-fetch-site") == "cross-site"
+        ):
             await _answer(send, 403)
             return
         try:
