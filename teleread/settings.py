@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from teleread.errors import InvalidInput
 
@@ -25,8 +26,13 @@ class ServerSettings:
         ``TELEREAD_REDIS_URL``; default a unix socket in the data folder.
     port, gateway_port : int
         Loopback ports of the two listeners. ``TELEREAD_PORT``, ``TELEREAD_GATEWAY_PORT``.
+    events_port : int
+        Loopback port of the process that holds the event streams. ``TELEREAD_EVENTS_PORT``.
     public_url, gateway_url : str
         How people and gateways reach the listeners. ``TELEREAD_PUBLIC_URL``, ``TELEREAD_GATEWAY_URL``.
+    events_url : str
+        How browsers reach the event streams: the same host as `public_url`, or its very origin behind a proxy.
+        ``TELEREAD_EVENTS_URL``.
     centre_name : str
         Printed on reports. ``TELEREAD_CENTRE_NAME``.
     language : str
@@ -44,8 +50,10 @@ class ServerSettings:
     redis_url: str
     port: int
     gateway_port: int
+    events_port: int
     public_url: str
     gateway_url: str
+    events_url: str
     centre_name: str
     language: str
     idle_seconds: int
@@ -67,6 +75,8 @@ class ServerSettings:
         data = Path(folder).absolute()
         port = _whole_number(env, "TELEREAD_PORT", 8443, 1, 65535)
         gateway_port = _whole_number(env, "TELEREAD_GATEWAY_PORT", 8444, 1, 65535)
+        events_port = _whole_number(env, "TELEREAD_EVENTS_PORT", 8445, 1, 65535)
+        public_url = _url(env, "TELEREAD_PUBLIC_URL", f"https://127.0.0.1:{port}")
         language = env.get("TELEREAD_LANGUAGE") or "ja"
         if language not in LANGUAGES:
             raise InvalidInput("TELEREAD_LANGUAGE", "has to be ja or en")
@@ -77,8 +87,13 @@ class ServerSettings:
             redis_url=env.get("TELEREAD_REDIS_URL") or f"unix://{data / 'redis.sock'}",
             port=port,
             gateway_port=gateway_port,
-            public_url=_url(env, "TELEREAD_PUBLIC_URL", f"https://127.0.0.1:{port}"),
+            events_port=events_port,
+            public_url=public_url,
             gateway_url=_url(env, "TELEREAD_GATEWAY_URL", f"https://127.0.0.1:{gateway_port}"),
+            # The cookie belongs to a host, whatever the port: the stream is asked for on the people's host.
+            events_url=_url(
+                env, "TELEREAD_EVENTS_URL", f"https://{urlsplit(public_url).hostname or ''}:{events_port}"
+            ),
             centre_name=env.get("TELEREAD_CENTRE_NAME") or "teleread",
             language=language,
             idle_seconds=_whole_number(env, "TELEREAD_SESSION_IDLE_SECONDS", 15 * 60, 1, 12 * 3600),

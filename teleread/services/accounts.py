@@ -11,7 +11,7 @@ import pyotp
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import Engine, delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from teleread.domain.access import PERSONS_ROLES, SCOPES, Action, Actor, Role, require
 from teleread.domain.identifiers import check_code
@@ -24,6 +24,7 @@ from teleread.storage.session import sealer, transaction
 IDLE = timedelta(minutes=15)
 ABSOLUTE = timedelta(hours=12)
 _TOUCH = timedelta(seconds=20)
+_SESSIONS_AT_ONCE = 500
 
 #: So many refusals within the window close an account until the first of them has left it.
 FAILURES_ALLOWED = 10
@@ -314,18 +315,65 @@ def session_user(
     from_where: str,
     idle: timedelta = IDLE,
     absolute: timedelta = ABSOLUTE,
+    note: bool = True,
 ) -> SignedIn | None:
-    """Return who the token belongs to, and note that the person is there; None if nobody or no longer."""
+    """Return who the token belongs to, and note that the person is there; None if nobody or no longer.
+
+    Parameters
+    ----------
+    note : bool
+        False for what a page asks by itself: a list that looks for news is not a person who works.
+    """
     if not token:
         return None
     found = session.scalar(select(UserSession).where(UserSession.token_sha256 == _sha256(token)))
-    if found is None or found.ended_at is not None or not found.user.is_active:
-        return None
-    if at >= found.last_seen_at + idle or at >= found.created_at + absolute:
+    if found is None or not _lives(found, at=at, idle=idle, absolute=absolute):
         return None
     # Noted only now and then: a viewer asks for a hundred frames a second, and each note is a write.
-    if at - found.last_seen_at >= min(_TOUCH, idle / 10):
+    if note and at - found.last_seen_at >= min(_TOUCH, idle / 10):
         found.last_seen_at = at
+    return _signed_in(found, at=at, from_where=from_where, idle=idle, absolute=absolute)
+
+
+def token_digest(token: str) -> str:
+    """Return what the database keeps of a session's token."""
+    return _sha256(token)
+
+
+def living_sessions(
+    session: Session,
+    digests: Iterable[str],
+    *,
+    at: datetime,
+    idle: timedelta = IDLE,
+    absolute: timedelta = ABSOLUTE,
+) -> dict[str, SignedIn]:
+    """Return those of many sessions, by the digests of their tokens, that live; being looked at keeps none alive."""
+    wanted = sorted(set(digests))
+    living: dict[str, SignedIn] = {}
+    for start in range(0, len(wanted), _SESSIONS_AT_ONCE):
+        asked = (
+            select(UserSession)
+            .where(UserSession.token_sha256.in_(wanted[start : start + _SESSIONS_AT_ONCE]))
+            .options(joinedload(UserSession.user))
+        )
+        for found in session.scalars(asked):
+            if _lives(found, at=at, idle=idle, absolute=absolute):
+                living[found.token_sha256] = _signed_in(
+                    found, at=at, from_where=found.from_where, idle=idle, absolute=absolute
+                )
+    return living
+
+
+def _lives(found: UserSession, *, at: datetime, idle: timedelta, absolute: timedelta) -> bool:
+    if found.ended_at is not None or not found.user.is_active:
+        return False
+    return at < found.last_seen_at + idle and at < found.created_at + absolute
+
+
+def _signed_in(
+    found: UserSession, *, at: datetime, from_where: str, idle: timedelta, absolute: timedelta
+) -> SignedIn:
     user = found.user
     return SignedIn(
         user_id=user.id,

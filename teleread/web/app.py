@@ -21,11 +21,13 @@ from teleread.web import (
     coordination,
     enrolment,
     errors,
+    events,
     facilities,
     fonts,
     gate,
     gateway_api,
     health,
+    live,
     permissions,
     readings,
     reports,
@@ -50,6 +52,7 @@ BLUEPRINTS: dict[str, tuple[Blueprint, ...]] = {
         health.blueprint,
         auth.blueprint,
         worklist.blueprint,
+        live.blueprint,
         readings.blueprint,
         reports.blueprint,
         facilities.blueprint,
@@ -102,6 +105,8 @@ def create_app(
         MAX_FORM_MEMORY_SIZE=PEOPLE_BODY_LIMIT,
         TEMPLATES_AUTO_RELOAD=False,
         ONLY_JSON=listener == "gateway",
+        EVENTS_ADDRESS=live.address(settings.events_url),
+        PAGE_POLICY=security.content_security_policy(events.origin_of(settings.events_url)),
     )
     app.session_interface = security.TokenSessions(key)
     engine = engine if engine is not None else open_engine(settings)

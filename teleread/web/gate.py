@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 csrf = CSRFProtect()
 
+#: Sent with what a page asks by itself: an open list must not keep a person signed in who has left.
+BACKGROUND_HEADER = "Teleread-Background"
+
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -48,6 +51,7 @@ def _session_user(*, writes: bool) -> accounts.SignedIn | None:
             from_where=from_where(),
             idle=timedelta(seconds=settings.idle_seconds),
             absolute=timedelta(seconds=settings.absolute_seconds),
+            note=BACKGROUND_HEADER not in request.headers,
         )
 
 

@@ -7,6 +7,7 @@ searches the templates for words that did not come through here.
 from __future__ import annotations
 
 from teleread.web import texts_design
+from teleread.web import texts_live
 
 LANGUAGES = ("ja", "en")
 DEFAULT_LANGUAGE = "ja"
@@ -471,6 +472,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "error.other.text": ("画面を開き直して、もう一度お試しください。", "Open the page again and repeat."),
 }
 TEXTS |= texts_design.TEXTS
+
+TEXTS |= texts_live.TEXTS
 
 
 def text(language: str, key: str, **values: object) -> str:

@@ -50,6 +50,10 @@ PEOPLE_ROUTES: dict[str, Rule] = {
     "auth.home": Rule(_PERSON),
     "styleguide.styleguide": Rule(_PERSON),
     "worklist.worklist": Rule(_PERSON, Action.SEE_WORKLIST),
+    "worklist.keep_view": Rule(_PERSON, Action.SEE_WORKLIST),
+    "worklist.drop_view": Rule(_PERSON, Action.SEE_WORKLIST),
+    # Each piece of news has its own action, which the service looks at.
+    "live.changes": Rule(_PERSON),
     "readings.case": Rule(_PERSON, Action.SEE_CASE),
     "readings.frame": Rule(_PERSON, Action.SEE_IMAGES),
     "readings.claim": Rule(_PERSON, Action.CLAIM),

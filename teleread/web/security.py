@@ -13,7 +13,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flask import g
+from flask import current_app, g
 from flask.sessions import SessionInterface, SessionMixin
 
 if TYPE_CHECKING:
@@ -33,7 +33,16 @@ _POLICY = {
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
 }
-CONTENT_SECURITY_POLICY = "; ".join(f"{name} {value}" for name, value in _POLICY.items())
+
+
+def content_security_policy(events_origin: str = "") -> str:
+    """Return the policy of our pages; scripts may talk to us and, where it is another origin, to the streams."""
+    rows = _POLICY | {"connect-src": f"'self' {events_origin}".strip()}
+    return "; ".join(f"{name} {value}" for name, value in rows.items())
+
+
+CONTENT_SECURITY_POLICY = content_security_policy()
+
 
 # The browser shows a PDF with a page of its own inside the answer; that page needs its styles and
 # the object itself. Nothing but our own pages may frame it.
@@ -42,7 +51,6 @@ PDF_SECURITY_POLICY = (
 )
 
 HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -103,6 +111,7 @@ class TokenSessions(SessionInterface):
 
 def add_headers(response: Response) -> Response:
     """Put the security headers on an answer; a route may have set a stricter or fitting one itself."""
+    response.headers.setdefault("Content-Security-Policy", current_app.config["PAGE_POLICY"])
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response

@@ -9,8 +9,9 @@ from teleread.storage.models import (
     records,
     reports,
     studies,
+    views,
 )
 from teleread.storage.models.base import Base
 
-MODULES = (accounts, deliveries, facilities, orders, readings, records, reports, studies)
+MODULES = (accounts, deliveries, facilities, orders, readings, records, reports, studies, views)
 metadata = Base.metadata
