@@ -116,13 +116,12 @@ def test_a_mail_holds_case_number_category_minutes_and_link_and_nothing_else(
     assert mail["To"] == "room@centre.example, night@centre.example"
     assert mail["Message-ID"] == "<5d1f0c-1-0@centre.example>"
     body = mail.get_content()  # type: ignore[attr-defined]
-    assert body.split("\n") == [
+    assert body.splitlines() == [
         "症例番号: 4MZ0 9D83",
         "区分: 1",
         "優先度: 緊急",
         "残り 28分",
         "https://centre.example/cases/4MZ09D83/critical",
-        "",
     ]
     late = channels.letter(replace(MESSAGE, minutes_left=-4), replace(settings, language="en"), clock.now())
     assert late["Subject"] == "Critical finding, cat. 1, case 4MZ0 9D83: 4 min late"
