@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-#: A gateway says that it is there every minute or so; two that are missing may be the line, a quarter of an hour is not.
+#: A gateway says that it is there twice a minute; a few that are missing may be the line, a quarter of an hour is not.
 SILENT_AFTER = timedelta(minutes=3)
 LOST_AFTER = timedelta(minutes=15)
 

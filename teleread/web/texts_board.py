@@ -65,7 +65,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "critical.message.mail.not_needed": ("調整担当への連絡は不要", "No message needed"),
     "critical.message.pager.waiting": ("呼出サービスへ送信中", "The pager message is on its way"),
     "critical.message.pager.answered": ("呼出サービスへ連絡済", "Pager service told"),
-    "critical.message.pager.failed": ("どの連絡手段にも届かない", "No channel answered"),
+    "critical.message.pager.failed": ("呼出サービスへ届かない", "The pager message failed"),
     "critical.message.pager.not_needed": ("調整担当への連絡は不要", "No message needed"),
     "critical.refused.read_back": (
         "症例番号・性別・検査日時の復唱がすべて必要です。連絡済には、なっていません。",
