@@ -194,14 +194,16 @@ def _draft(session: Session, reading: Reading, *, actor: Actor, at: datetime) ->
     return draft
 
 
-def assign(session: Session, case_number: str, username: str, *, actor: Actor, at: datetime) -> None:
+def assign(
+    session: Session, case_number: str, username: str, *, actor: Actor, at: datetime, reason: str = ""
+) -> None:
     """Give a case to a reader; also from one reader to another who has not opened it."""
     require(actor, Action.ASSIGN)
     reading = reading_of(session, case_number, actor=actor)
     user = session.scalar(select(User).where(User.username == username))
     if user is None or not user.is_active or Role.READER not in user.roles:
         raise InvalidInput("username", "is not a reader here")
-    workflow.apply(session, reading, "assign", actor=actor, at=at, assignee_id=user.id)
+    workflow.apply(session, reading, "assign", actor=actor, at=at, reason=reason, assignee_id=user.id)
     audit.record(
         session,
         actor=actor,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from teleread.web import texts_design
 from teleread.web import texts_live
+from teleread.web import texts_board
 
 LANGUAGES = ("ja", "en")
 DEFAULT_LANGUAGE = "ja"
@@ -474,6 +475,7 @@ TEXTS: dict[str, tuple[str, str]] = {
 TEXTS |= texts_design.TEXTS
 
 TEXTS |= texts_live.TEXTS
+TEXTS |= texts_board.TEXTS
 
 
 def text(language: str, key: str, **values: object) -> str:

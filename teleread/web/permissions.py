@@ -71,6 +71,13 @@ PEOPLE_ROUTES: dict[str, Rule] = {
     "coordination.release": Rule(_PERSON, Action.RELEASE),
     "coordination.retry": Rule(_PERSON, Action.MOVE_DELIVERY),
     "coordination.accept": Rule(_PERSON, Action.ACCEPT_INCOMPLETE),
+    "coordination.board": Rule(_PERSON, Action.COORDINATE),
+    "critical.page": Rule(_PERSON, Action.NOTIFY_CRITICAL),
+    "critical.raise_finding": Rule(_PERSON, Action.RAISE_CRITICAL),
+    "critical.attempt": Rule(_PERSON, Action.NOTIFY_CRITICAL),
+    "critical.withdraw": Rule(_PERSON, Action.RAISE_CRITICAL),
+    "critical.close": Rule(_PERSON, Action.CLOSE_CRITICAL),
+    "critical.acknowledge": Rule(_PERSON, Action.ACKNOWLEDGE_CRITICAL),
     "admin.admin": Rule(_PERSON, Action.MANAGE_FACILITIES),
     "admin.check_audit": Rule(_PERSON, Action.SEE_AUDIT),
     "enrolment.ca_certificate": Rule(Door.OPEN),
@@ -108,6 +115,8 @@ GATEWAY_ROUTES: dict[str, Rule] = {
     "gateway_api.packages": Rule(Door.CERTIFICATE, Action.COLLECT_PACKAGES),
     "gateway_api.package_pdf": Rule(Door.CERTIFICATE, Action.COLLECT_PACKAGES),
     "gateway_api.package_event": Rule(Door.CERTIFICATE, Action.MOVE_DELIVERY),
+    "gateway_api.critical": Rule(Door.CERTIFICATE, Action.ACKNOWLEDGE_CRITICAL),
+    "gateway_api.critical_acknowledgement": Rule(Door.CERTIFICATE, Action.ACKNOWLEDGE_CRITICAL),
     "gateway_api.heartbeat": Rule(Door.CERTIFICATE, Action.SEND_MANIFEST),
 }
 

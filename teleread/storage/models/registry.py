@@ -2,6 +2,7 @@
 
 from teleread.storage.models import (
     accounts,
+    critical,
     deliveries,
     facilities,
     orders,
@@ -13,5 +14,5 @@ from teleread.storage.models import (
 )
 from teleread.storage.models.base import Base
 
-MODULES = (accounts, deliveries, facilities, orders, readings, records, reports, studies, views)
+MODULES = (accounts, critical, deliveries, facilities, orders, readings, records, reports, studies, views)
 metadata = Base.metadata
