@@ -4,6 +4,7 @@ from teleread.storage.models import (
     accounts,
     deliveries,
     facilities,
+    factors,
     orders,
     readings,
     records,
@@ -12,5 +13,5 @@ from teleread.storage.models import (
 )
 from teleread.storage.models.base import Base
 
-MODULES = (accounts, deliveries, facilities, orders, readings, records, reports, studies)
+MODULES = (accounts, deliveries, facilities, factors, orders, readings, records, reports, studies)
 metadata = Base.metadata
