@@ -106,6 +106,7 @@ class Action(StrEnum):
     MANAGE_USERS = "manage_users"
     MANAGE_TOKENS = "manage_tokens"
     SEE_AUDIT = "see_audit"
+    MANAGE_OWN_ACCOUNT = "manage_own_account"
 
 
 _R = Role
@@ -132,6 +133,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.MANAGE_USERS: frozenset({_R.ADMINISTRATOR, _R.SYSTEM}),
     Action.MANAGE_TOKENS: frozenset({_R.ADMINISTRATOR, _R.SYSTEM}),
     Action.SEE_AUDIT: frozenset({_R.ADMINISTRATOR, _R.PRIVACY_OFFICER, _R.SYSTEM}),
+    Action.MANAGE_OWN_ACCOUNT: PERSONS_ROLES,
 }
 
 #: What a token's scope opens. A token does nothing else, whatever its maker may do.

@@ -604,6 +604,14 @@ def person_of(session: Session, actor: Actor) -> User:
     return user
 
 
+def check_new_password(session: Session, new: str, *, actor: Actor) -> None:
+    """Refuse what `change_password` would; asked before a one-time code is used up."""
+    user = person_of(session, actor)
+    passwords.check_password(new, names=(user.username, user.display_name))
+    if passwords.fits(user.password_hash, new):
+        raise InvalidInput("password", "is the present one", code="password_same")
+
+
 def change_password(session: Session, new: str, *, actor: Actor, at: datetime) -> str:
     """Set another password and end all sessions; the caller has asked for both factors (`reauthenticate`).
 
@@ -617,10 +625,8 @@ def change_password(session: Session, new: str, *, actor: Actor, at: datetime) -
     InvalidInput
         As `passwords.check_password`; code ``password_same`` if it is the present one.
     """
+    check_new_password(session, new, actor=actor)
     user = person_of(session, actor)
-    passwords.check_password(new, names=(user.username, user.display_name))
-    if passwords.fits(user.password_hash, new):
-        raise InvalidInput("password", "is the present one", code="password_same")
     user.password_hash = passwords.hash_of(new)
     user.password_changed_at = at
     user.password_is_initial = False

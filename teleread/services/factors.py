@@ -249,9 +249,11 @@ def add_key(session: Session, answer: KeyAnswer, name: str, *, actor: Actor, at:
 def remove_key(session: Session, key_id: int, *, actor: Actor, at: datetime) -> None:
     """Forget a security key of the one who asks; another's is not found."""
     gone = session.execute(
-        delete(SecurityKey).where(SecurityKey.id == key_id, SecurityKey.user_id == _person(actor))
+        delete(SecurityKey)
+        .where(SecurityKey.id == key_id, SecurityKey.user_id == _person(actor))
+        .returning(SecurityKey.id)
     )
-    if not gone.rowcount:
+    if gone.first() is None:
         raise NotFound("there is no such security key")
     audit.record(session, actor=actor, at=at, act="factor.remove", detail={"kind": "security_key"})
 

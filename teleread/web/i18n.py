@@ -6,6 +6,8 @@ searches the templates for words that did not come through here.
 
 from __future__ import annotations
 
+from teleread.web import texts_locks
+
 LANGUAGES = ("ja", "en")
 DEFAULT_LANGUAGE = "ja"
 
@@ -467,6 +469,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "error.other.title": ("この操作はできませんでした", "That did not work"),
     "error.other.text": ("画面を開き直して、もう一度お試しください。", "Open the page again and repeat."),
 }
+
+TEXTS |= texts_locks.TEXTS
 
 
 def text(language: str, key: str, **values: object) -> str:

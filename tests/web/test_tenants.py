@@ -58,6 +58,7 @@ PLAIN = {
     "build": "none",
     "key_id": "1",
     "session_id": "1",
+    "act": "enable",
 }
 #: Well formed, and nobody's.
 UNKNOWN = {
