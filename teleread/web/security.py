@@ -126,7 +126,7 @@ def device_cookie(key: bytes, username: str) -> tuple[str, str]:
 
 def _device_cookie_name(key: bytes, username: str) -> str:
     # One for each person of a shared terminal; the name does not tell whose.
-    return f"{COOKIE}-device-{_device_mac(key, username, '')[:12]}"
+    return f"__Host-known-{_device_mac(key, username, '')[:12]}"
 
 
 def device_of(request: Request, key: bytes, username: str) -> str:
