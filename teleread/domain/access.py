@@ -110,6 +110,7 @@ class Action(StrEnum):
     NOTIFY_CRITICAL = "notify_critical"
     ACKNOWLEDGE_CRITICAL = "acknowledge_critical"
     CLOSE_CRITICAL = "close_critical"
+    MANAGE_OWN_ACCOUNT = "manage_own_account"
 
 
 _R = Role
@@ -141,6 +142,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     # A gateway vouches for the person who signed in at its console.
     Action.ACKNOWLEDGE_CRITICAL: frozenset({_R.FACILITY, _R.GATEWAY}),
     Action.CLOSE_CRITICAL: frozenset({_R.COORDINATOR, _R.FACILITY}),
+    Action.MANAGE_OWN_ACCOUNT: PERSONS_ROLES,
 }
 
 #: What a token's scope opens. A token does nothing else, whatever its maker may do.

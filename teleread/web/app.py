@@ -16,6 +16,7 @@ from teleread.services.viewing import ViewLog
 from teleread.storage.blobs import BlobStore
 from teleread.storage.session import open_engine
 from teleread.web import (
+    account,
     admin,
     auth,
     coordination,
@@ -52,6 +53,7 @@ BLUEPRINTS: dict[str, tuple[Blueprint, ...]] = {
     "people": (
         health.blueprint,
         auth.blueprint,
+        account.blueprint,
         worklist.blueprint,
         live.blueprint,
         readings.blueprint,

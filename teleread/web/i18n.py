@@ -9,6 +9,7 @@ from __future__ import annotations
 from teleread.web import texts_design
 from teleread.web import texts_live
 from teleread.web import texts_board
+from teleread.web import texts_locks
 
 LANGUAGES = ("ja", "en")
 DEFAULT_LANGUAGE = "ja"
@@ -476,6 +477,8 @@ TEXTS |= texts_design.TEXTS
 
 TEXTS |= texts_live.TEXTS
 TEXTS |= texts_board.TEXTS
+
+TEXTS |= texts_locks.TEXTS
 
 
 def text(language: str, key: str, **values: object) -> str:

@@ -19,7 +19,7 @@ from teleread.errors import (
 from teleread.services import case_images, reading, reporting, signing, viewing
 from teleread.storage.session import transaction
 from teleread.web import viewer
-from teleread.web.auth import half_width
+from teleread.web.auth import half_width, renew_token
 from teleread.web.errors import wants_json
 from teleread.web.i18n import texts
 from teleread.web.readings import case_page
@@ -199,6 +199,7 @@ def sign(case_number: str) -> ResponseReturnValue:
         if isinstance(error, ReauthenticationFailed):
             return _review_page(case_number, rendering_id, "review.refused", 403)
         return _review_page(case_number, rendering_id, "review.changed", 409)
+    renew_token()
     if wants_json():
         return jsonify(
             {

@@ -34,6 +34,10 @@ FILLED = {
     "filename": "teleread.css",
     "name": "none.ttf",
     "build": "none",
+    "key_id": "1",
+    "session_id": "1",
+    "username": "nobody",
+    "act": "disable",
 }
 
 

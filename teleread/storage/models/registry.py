@@ -5,6 +5,7 @@ from teleread.storage.models import (
     critical,
     deliveries,
     facilities,
+    factors,
     orders,
     readings,
     records,
@@ -14,5 +15,7 @@ from teleread.storage.models import (
 )
 from teleread.storage.models.base import Base
 
-MODULES = (accounts, critical, deliveries, facilities, orders, readings, records, reports, studies, views)
+MODULES = (
+    accounts, critical, deliveries, facilities, factors, orders, readings, records, reports, studies, views,
+)
 metadata = Base.metadata
