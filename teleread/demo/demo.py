@@ -387,7 +387,9 @@ def _print_sign_ins(road: Road) -> None:
 def _sign_in_line(person: Person, issuer: str) -> str:
     who = person.sign_in
     code = pyotp.TOTP(who.totp_secret).provisioning_uri(name=who.username, issuer_name=issuer)
-    return f"{person.role:14} {who.username:14} password {who.password}  TOTP secret {who.totp_secret}  {code}"
+    return (
+        f"{person.role:14} {who.username:14} password {who.password}  TOTP secret {who.totp_secret}  {code}"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

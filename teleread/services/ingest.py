@@ -470,15 +470,6 @@ def sweep_stalled(session: Session, *, at: datetime) -> int:
     return stalled
 
 
-@dataclass(frozen=True)
-class StudyStatus:
-    """What a facility is told of its study."""
-
-    state: str
-    case_number: str | None
-    display_status: str
-
-
 def study_of(session: Session, study_instance_uid: str, *, actor: Actor) -> Study:
     """Return the tenant's study of this UID, or raise NotFound."""
     found = select(Study).where(Study.study_instance_uid == study_instance_uid)

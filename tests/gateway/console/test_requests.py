@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from gateway.console.words import TEXTS
 from gateway.link import Refused
 from gateway.orders import OrderSender
-from gateway.watch import CentreWatch, contact_of
+from gateway.watch import CentreWatch, contact_of, prepare
 from teleread.errors import Unavailable
 from teleread.wire.manifest import StudyStatus
 from teleread.wire.orders import OrderAnswer, OrderNotice
@@ -35,6 +36,7 @@ class Line:
         self.orders: list[OrderNotice] = []
         self.problem: Exception | None = None
         self.display_status = "reading"
+        self.status: dict[str, Any] = {}
 
     def put_order(self, notice: OrderNotice) -> OrderAnswer:
         """Take an order."""
@@ -47,7 +49,9 @@ class Line:
         """Say how far a study is."""
         if self.problem is not None:
             raise self.problem
-        return StudyStatus(state="complete", case_number="4MZ09D83", display_status=self.display_status)
+        return StudyStatus(
+            state="complete", case_number="4MZ09D83", display_status=self.display_status, **self.status
+        )
 
 
 @pytest.fixture
@@ -205,3 +209,52 @@ def test_vault_backup_carries_the_requests(box: Box, tmp_path: Path) -> None:
     box.console.vault.forget_form("7HJ2KX0Q4M9V")
     box.console.vault.restore(tmp_path / "vault.backup")
     assert box.console.vault.form("7HJ2KX0Q4M9V")["name"] == "山田 太郎"
+
+
+def test_the_tracker_tells_promise_reader_and_pause_as_the_centre_says_them(box: Box) -> None:
+    box.take(instance(1))
+    box.at_centre("ready")
+    line = Line()
+    watch = CentreWatch(box.console.spool, line, now=lambda: box.now)  # type: ignore[arg-type]
+    line.status = {"due_at": box.now + timedelta(hours=3), "is_assigned": False}
+    watch.work()
+    browser = box.signed_in()
+    page = browser.get("/studies/1").text
+    assert TEXTS["centre.not_assigned"][0] in page
+    assert TEXTS["centre.left"][0].format(span=TEXTS["for.hours"][0].format(number=2)) in page
+    version = browser.get("/studies/version").json
+    line.display_status = "held"
+    line.status = {"due_at": box.now, "is_assigned": True, "pause_reason": "<b>前回のCTを待つ</b>"}
+    box.later(minutes=10)
+    watch.work()
+    assert browser.get("/studies/version").json != version
+    page = browser.get("/studies/1").text
+    assert TEXTS["centre.assigned"][0] in page
+    assert "&lt;b&gt;前回のCTを待つ" in page
+    assert TEXTS["centre.late"][0].split("}")[1] in page
+    assert "前回のCTを待つ" in browser.get("/studies").text
+
+
+def test_a_centre_that_no_longer_knows_a_study_takes_nothing_back_that_was_told(box: Box) -> None:
+    box.take(instance(1))
+    box.at_centre("reading", is_assigned=True, due_at=box.now)
+    line = Line()
+    line.problem = Refused("the centre answered 404")
+    watch = CentreWatch(box.console.spool, line, now=lambda: box.now)  # type: ignore[arg-type]
+    watch.work()
+    page = box.signed_in().get("/studies/1").text
+    assert TEXTS["centre.assigned"][0] in page
+
+
+def test_a_box_of_an_earlier_release_gets_the_new_columns(box: Box) -> None:
+    connection = box.console.spool.connection
+    connection.execute("DROP TABLE centre_view")
+    connection.execute(
+        "CREATE TABLE centre_view (study_id INTEGER PRIMARY KEY REFERENCES study,"
+        " display_status TEXT NOT NULL DEFAULT '', changed_at INTEGER, next_ask_at INTEGER NOT NULL)"
+    )
+    prepare(box.console.spool)
+    prepare(box.console.spool)
+    box.take(instance(1))
+    box.at_centre("reading", is_assigned=True)
+    assert TEXTS["centre.assigned"][0] in box.signed_in().get("/studies/1").text
