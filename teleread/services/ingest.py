@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 from collections import defaultdict
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 

@@ -285,9 +285,7 @@ def status_list(session: Session, *, actor: Actor, at: datetime) -> list[Worklis
     ]
 
 
-def study_status(
-    session: Session, study_instance_uid: str, *, actor: Actor, at: datetime
-) -> StudyStatus:
+def study_status(session: Session, study_instance_uid: str, *, actor: Actor, at: datetime) -> StudyStatus:
     """Return what a gateway is told of a study."""
     require(actor, Action.SEE_STATUS)
     study = ingest.study_of(session, study_instance_uid, actor=actor)
