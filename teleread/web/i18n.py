@@ -6,6 +6,8 @@ searches the templates for words that did not come through here.
 
 from __future__ import annotations
 
+from teleread.web import texts_console
+
 LANGUAGES = ("ja", "en")
 DEFAULT_LANGUAGE = "ja"
 
@@ -472,6 +474,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "error.other.title": ("この操作はできませんでした", "That did not work"),
     "error.other.text": ("画面を開き直して、もう一度お試しください。", "Open the page again and repeat."),
 }
+
+TEXTS |= texts_console.TEXTS
 
 
 def text(language: str, key: str, **values: object) -> str:

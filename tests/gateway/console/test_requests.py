@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.console.request_form import FIELDS
 from gateway.console.words import TEXTS
 from gateway.link import Refused
 from gateway.orders import OrderSender
@@ -258,3 +259,45 @@ def test_a_box_of_an_earlier_release_gets_the_new_columns(box: Box) -> None:
     box.take(instance(1))
     box.at_centre("reading", is_assigned=True)
     assert TEXTS["centre.assigned"][0] in box.signed_in().get("/studies/1").text
+
+
+REQUIRED = {
+    "clinical_question": "field.clinical_question",
+    "body_part": "field.body_part",
+    "contrast": "field.contrast",
+    "priority": "field.priority",
+    "responsible_doctor": "field.responsible_doctor",
+    "callback_phone": "field.callback_phone",
+}
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_field_that_is_missing_is_named_and_the_rest_is_kept(box: Box, name: str) -> None:
+    answer = send(box.signed_in(), **{name: "  "})
+    assert answer.status_code == 400
+    assert f'<a href="#{name}">{TEXTS[REQUIRED[name]][0]}</a>' in answer.text
+    kept = {"clinical_question", "responsible_doctor", "callback_phone"} - {name}
+    assert all(YAMADA[field] in answer.text for field in kept)
+    assert box.console.orders.recent() == []
+
+
+def test_a_text_that_is_too_long_is_refused_and_every_character_is_still_there(box: Box) -> None:
+    text = "経過" * 20_000
+    answer = send(box.signed_in(), history=text)
+    assert answer.status_code == 400
+    assert TEXTS["problem.too_long"][0] in answer.text
+    assert text in answer.text
+    assert box.console.orders.recent() == []
+
+
+def test_fields_that_are_not_on_the_form_change_nothing_and_do_not_leave(box: Box) -> None:
+    browser = box.signed_in()
+    extra = {"pseudonym": "XXXXX-XXXXX", "facility_id": "2", "role": "administrator", "requested_at": "1999"}
+    assert send(browser, **extra).status_code == 303
+    line = Line()
+    sender(box, line).work()
+    text = json.dumps(line.orders[0].to_json())
+    assert "XXXXX-XXXXX" not in text
+    assert "1999" not in text
+    assert "administrator" not in text
+    assert set(box.console.orders.form("7HJ2KX0Q4M9V")) <= set(FIELDS) | {"study_uid"}
