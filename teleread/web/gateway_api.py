@@ -49,9 +49,7 @@ def study(study_uid: str) -> ResponseReturnValue:
     """Answer what has become of a study."""
     with transaction(centre().engine, writes=False) as session:
         found = reading.study_status(session, study_uid, actor=actor(), at=clock.now())
-    return jsonify(
-        {"state": found.state, "case_number": found.case_number, "display_status": found.display_status}
-    )
+    return jsonify(found.to_json())
 
 
 @blueprint.put("/orders/<order_id>")

@@ -6,10 +6,7 @@ searches the templates for words that did not come through here.
 
 from __future__ import annotations
 
-from teleread.web import texts_design
-from teleread.web import texts_live
-from teleread.web import texts_board
-from teleread.web import texts_locks
+from teleread.web import texts_board, texts_console, texts_design, texts_live, texts_locks
 
 LANGUAGES = ("ja", "en")
 DEFAULT_LANGUAGE = "ja"
@@ -479,6 +476,8 @@ TEXTS |= texts_live.TEXTS
 TEXTS |= texts_board.TEXTS
 
 TEXTS |= texts_locks.TEXTS
+
+TEXTS |= texts_console.TEXTS
 
 
 def text(language: str, key: str, **values: object) -> str:

@@ -147,7 +147,14 @@ MESSAGES: dict[str, Message] = {
         callback_phone="内線 2210",
         requested_at=AT,
     ),
-    "study_status": StudyStatus(state="complete", case_number="4MZ09D83", display_status="ready"),
+    "study_status": StudyStatus(
+        state="complete",
+        case_number="4MZ09D83",
+        display_status="ready",
+        due_at=LATER,
+        is_assigned=True,
+        pause_reason="前回のCTを待っています。",
+    ),
     "order_answer": OrderAnswer(outcome="matched", case_number="4MZ09D83"),
 }
 GOLDEN_FILES = sorted(GOLDEN.glob("v*/*.json"))

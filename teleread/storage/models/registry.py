@@ -16,6 +16,16 @@ from teleread.storage.models import (
 from teleread.storage.models.base import Base
 
 MODULES = (
-    accounts, critical, deliveries, facilities, factors, orders, readings, records, reports, studies, views,
+    accounts,
+    critical,
+    deliveries,
+    facilities,
+    factors,
+    orders,
+    readings,
+    records,
+    reports,
+    studies,
+    views,
 )
 metadata = Base.metadata
