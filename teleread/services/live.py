@@ -105,23 +105,23 @@ def events_after(session: Session, number: int, *, limit: int | None = None) -> 
     return [EventRow(*row) for row in session.execute(asked)]
 
 
-def _cases() -> Select[Any]:
+def _cases() -> Select[*tuple[Any, ...]]:
     return select(Reading.case_number, Reading.state, Reading.facility_id)
 
 
-def _of_readings(ids: Iterable[int]) -> Select[Any]:
+def _of_readings(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
     return _cases().add_columns(Reading.id).where(Reading.id.in_(ids))
 
 
-def _of_studies(ids: Iterable[int]) -> Select[Any]:
+def _of_studies(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
     return _cases().add_columns(Reading.study_id).where(Reading.study_id.in_(ids))
 
 
-def _of_orders(ids: Iterable[int]) -> Select[Any]:
+def _of_orders(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
     return _cases().add_columns(Reading.order_id).where(Reading.order_id.in_(ids))
 
 
-def _of_versions(ids: Iterable[int]) -> Select[Any]:
+def _of_versions(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
     return (
         _cases()
         .add_columns(ReportVersion.id)
@@ -130,7 +130,7 @@ def _of_versions(ids: Iterable[int]) -> Select[Any]:
     )
 
 
-def _of_deliveries(ids: Iterable[int]) -> Select[Any]:
+def _of_deliveries(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
     return (
         select(Reading.case_number, Delivery.state, Delivery.facility_id, Delivery.id)
         .join(ReportVersion, ReportVersion.reading_id == Reading.id)

@@ -49,7 +49,7 @@ def tokens_in(path: Path) -> set[bytes]:
     for keyword in _NAMING:
         try:
             value = str(dataset.get(keyword, "") or "")
-        except Exception:  # noqa: BLE001 - a broken value is looked for as little as it can be read
+        except Exception:  # noqa: BLE001, S112 - a broken value is looked for as little as it can be read
             continue
         parts = re.split(r"[\^=\s,.]+", value) if keyword.endswith(("Name", "Names")) else [value]
         found |= {part for part in parts if len(part) >= (5 if part.isascii() else 2)}
