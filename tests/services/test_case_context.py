@@ -28,6 +28,7 @@ def test_priors_are_the_same_pseudonym_of_the_same_facility_with_their_signed_te
         assert [
             one.case_number for one in case_context.priors(session, earlier, actor=reader.actor, at=place.at)
         ] == [own]
+    with place.session() as session:
         shown = session.query(AuditRecord).filter_by(act=case_context.PRIORS_SHOWN, case_number=own).one()
         assert shown.detail == {"cases": [earlier]}
         session.query(Study).filter_by(
