@@ -216,3 +216,12 @@ def test_a_doubt_about_the_images_has_to_be_confirmed_and_is_recorded(
             )
         ).one()
         assert len(record.detail["confirmed"]) == 1
+
+
+@laid
+def test_a_review_needs_what_the_viewer_shows(house: House) -> None:
+    client = house.signed_in("second")
+    assert ask_review(house, client, send(house, slices=1)) == 400
+    case = send(house, slices=1)
+    shown = {"shown_answered": "1", "shown_studies": case.study_instance_uid, "shown_failed": "0"}
+    assert ask_review(house, client, case, **shown) == 303
