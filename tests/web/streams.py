@@ -71,5 +71,3 @@ def streams_of(house: House) -> Iterator[Streams]:
             thread.join()
         people.server_close()
         app.extensions["teleread"].renderer.close()
-
-

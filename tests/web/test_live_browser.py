@@ -160,5 +160,3 @@ def test_filters_and_views_by_keyboard(house: House, page: Any) -> None:
     assert page.locator('tr[aria-selected="true"]').get_attribute("data-case") == cases(page)[0]
     page.keyboard.press("n")
     page.wait_for_url("**/cases/**")
-
-
