@@ -81,7 +81,7 @@ def _words(facet: str, value: str) -> str:
 
 
 def _rail(rows: list[CaseRow], chosen: Filter, own: Sequence[SavedView]) -> list[FilterGroup]:
-    views = []
+    views: list[tuple[Filter, str, int | None]] = []
     for name in VIEWS:
         view = Filter(name, {})
         words = text(language(), f"worklist.view.{name}")
