@@ -84,6 +84,10 @@ class ReaderClient:
         """Close the connections."""
         self._http.close()
 
+    def cookie(self, name: str) -> str:
+        """Return a cookie's value."""
+        return self._http.cookies[name]
+
     def _send(self, method: str, path: str, **parts: Any) -> httpx.Response:
         """Send a request, again while the listener is away; every act behind it answers a repetition alike."""
         gives_up = time.monotonic() + self._patience_seconds

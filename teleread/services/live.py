@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from teleread.domain.access import Action, Actor, allows, same_tenant
@@ -105,23 +105,23 @@ def events_after(session: Session, number: int, *, limit: int | None = None) -> 
     return [EventRow(*row) for row in session.execute(asked)]
 
 
-def _cases() -> Select[*tuple[Any, ...]]:
+def _cases() -> Any:
     return select(Reading.case_number, Reading.state, Reading.facility_id)
 
 
-def _of_readings(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
+def _of_readings(ids: Iterable[int]) -> Any:
     return _cases().add_columns(Reading.id).where(Reading.id.in_(ids))
 
 
-def _of_studies(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
+def _of_studies(ids: Iterable[int]) -> Any:
     return _cases().add_columns(Reading.study_id).where(Reading.study_id.in_(ids))
 
 
-def _of_orders(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
+def _of_orders(ids: Iterable[int]) -> Any:
     return _cases().add_columns(Reading.order_id).where(Reading.order_id.in_(ids))
 
 
-def _of_versions(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
+def _of_versions(ids: Iterable[int]) -> Any:
     return (
         _cases()
         .add_columns(ReportVersion.id)
@@ -130,7 +130,7 @@ def _of_versions(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _of_deliveries(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
+def _of_deliveries(ids: Iterable[int]) -> Any:
     return (
         select(Reading.case_number, Delivery.state, Delivery.facility_id, Delivery.id)
         .join(ReportVersion, ReportVersion.reading_id == Reading.id)
