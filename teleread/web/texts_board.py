@@ -116,8 +116,4 @@ TEXTS: dict[str, tuple[str, str]] = {
     "board.key.assign": ("割当", "assign"),
     "board.key.reason": ("理由", "reason"),
     "board.key.panel": ("欄へ（C H U W P L）", "panel (C H U W P L)"),
-    "board.reason_needed": (
-        "担当がいる症例を移すには理由が必要です。",
-        "Moving a case from its reader needs a reason.",
-    ),
 }

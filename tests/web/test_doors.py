@@ -34,6 +34,7 @@ FILLED = {
     "filename": "teleread.css",
     "name": "none.ttf",
     "build": "none",
+    "critical_id": "none",
 }
 
 
