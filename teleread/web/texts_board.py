@@ -20,14 +20,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "critical.choose": ("区分と期限", "Category and time limit"),
     "critical.text": ("所見", "Finding"),
     "critical.no_identity": (
-        "氏名は書かないでください。調整担当への連絡には、この文章は含まれません。",
+        "氏名は書きません。調整担当への連絡には、この文章は含まれません。",
         "Write no name. The message to the coordinators does not hold this text.",
     ),
     "critical.raise": ("登録して連絡を始める", "Raise it and start telling"),
     "critical.call": ("連絡先:", "Call:"),
     "critical.no_phone": ("電話番号の記載なし", "no number given"),
     "critical.nobody_to_call": (
-        "依頼にも施設の登録にも連絡先がありません。調整室へ連絡してください。",
+        "依頼にも施設の登録にも連絡先がありません。調整室へ連絡します。",
         "Neither the order nor the facility names a contact. Tell the coordination room.",
     ),
     "critical.person": ("話した相手の氏名", "Name of the person"),
@@ -53,7 +53,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "critical.follow_up": ("その後の予定、または不要の理由", "Follow-up, or why none is needed"),
     "critical.close": ("完了にする", "Close"),
     "critical.opening_is_not": (
-        "開いただけでは確認になりません。担当の医師が確認のボタンを押してください。",
+        "開いただけでは確認になりません。担当の医師が確認のボタンを押します。",
         "Opening is not confirming. The responsible doctor presses the button.",
     ),
     "critical.will_call": ("読影センターから電話があります。", "The reading centre will call you."),
@@ -72,7 +72,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Case number, sex and examination time must all be read back. It is not saved as told.",
     ),
     "critical.refused.time": (
-        "時刻は、所見の登録より後で、今より前にしてください。",
+        "時刻は、所見の登録より後で、今より前に限ります。",
         "The time has to lie after the finding was raised and not in the future.",
     ),
     "critical.refused.too_long": (
@@ -116,8 +116,4 @@ TEXTS: dict[str, tuple[str, str]] = {
     "board.key.assign": ("割当", "assign"),
     "board.key.reason": ("理由", "reason"),
     "board.key.panel": ("欄へ（C H U W P L）", "panel (C H U W P L)"),
-    "board.reason_needed": (
-        "担当がいる症例を移すには理由が必要です。",
-        "Moving a case from its reader needs a reason.",
-    ),
 }

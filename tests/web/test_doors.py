@@ -38,6 +38,7 @@ FILLED = {
     "session_id": "1",
     "username": "nobody",
     "act": "disable",
+    "critical_id": "none",
 }
 
 
