@@ -22,7 +22,7 @@ def identity_of_form(
 ) -> PatientIdentity:
     """Return what a form says about the patient, for `marks_in`; `birth_date` is a DA or empty."""
     return PatientIdentity(
-        patient_name=f"={_with_carets(name)}={_with_carets(kana)}",
+        patient_name=f"={_as_person_name(name)}={_as_person_name(kana)}",
         patient_id=patient_id,
         birth_date=birth_date,
         accession_number=accession,
@@ -53,7 +53,7 @@ def pieces_of(text: str, marks: Iterable[Mark]) -> list[tuple[str, bool]]:
     return pieces
 
 
-def _with_carets(text: str) -> str:
+def _as_person_name(text: str) -> str:
     # 「見本　桜子」: the gap between family and given name is a caret in a PN.
     return "^".join(text.replace("=", " ").replace("^", " ").split())
 

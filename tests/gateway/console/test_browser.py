@@ -144,7 +144,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-def test_the_console_speaks_tls_with_the_box_s_own_certificate_and_nothing_else(site: Site) -> None:
+def test_the_console_speaks_tls_with_the_certificate_of_the_box_and_nothing_else(site: Site) -> None:
     context = ssl.create_default_context(cafile=str(certificate_path(Layout(site.box.console.settings.data))))
     with httpx.Client(verify=context, trust_env=False, timeout=60) as client:
         answer = client.get(f"{site.url}/studies")
