@@ -553,6 +553,8 @@ def render_in_child(
     Unavailable
         The child failed, died, or took too long. The same content may be tried again.
     """
+    # Read here, not in the child: its fonts lie in a folder for temporary files that a killed child would leave behind.
+    _setter()
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(
