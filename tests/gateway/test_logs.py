@@ -51,6 +51,10 @@ def tokens_in(path: Path) -> set[bytes]:
             value = str(dataset.get(keyword, "") or "")
         except Exception:  # noqa: BLE001, S112 - a broken value is looked for as little as it can be read
             continue
+        element = dataset.get_item(keyword)
+        raw = element.value if element is not None else b""
+        # As the bytes say it: some of these files are broken on purpose.
+        value = raw.decode("utf-8", "ignore") if isinstance(raw, bytes) else str(raw or "")
         parts = re.split(r"[\^=\s,.]+", value) if keyword.endswith(("Name", "Names")) else [value]
         found |= {part for part in parts if len(part) >= (5 if part.isascii() else 2)}
     return {

@@ -14,7 +14,8 @@ from teleread.demo.road import Road
 from teleread.supervisor import python
 from tests.e2e.identity import leaks
 from tests.e2e.kills import VICTIMS, chosen, travel, travel_struck
-from tests.trials.test_deidentify_shared import SHARED
+from tests.gateway.test_logs import run_over, tokens_in
+from tests.trials.test_deidentify_shared import SHARED, samples
 
 KILLS = 20
 
@@ -141,7 +142,21 @@ def deidentification() -> bool:
     return done.returncode == 0 and "skipped" not in summary
 
 
-TRIALS = {"deidentification": deidentification, "input": shared_input, "kills": kills}
+def logs() -> bool:
+    """Every public sample through a box that logs at DEBUG: no word of a patient in any log."""
+    files = samples()
+    with tempfile.TemporaryDirectory(prefix="teleread-trials-") as folder:
+        warnings.simplefilter("ignore")
+        taken, said = run_over(files, Path(folder))
+        # Words of a patient that are words of a log's own lines ("debug", "error") are told, not counted away.
+        wanted = {token for path in files for token in tokens_in(path)}
+        found = sorted(token.decode("utf-8", "replace") for token in wanted if token in said)
+    told = {"files": len(files), "taken": taken, "bytes": len(said), "tokens": len(wanted), "found": found}
+    print(json.dumps({"trial": "logs", **told}, ensure_ascii=False), flush=True)
+    return bool(files) and not found
+
+
+TRIALS = {"deidentification": deidentification, "input": shared_input, "kills": kills, "logs": logs}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,7 +119,13 @@ def lay_studies(box: Box) -> None:
             )
         )
         if display_status:
-            box.at_centre(display_status, f"4MZ09D8{number}", study_id=number)
+            box.at_centre(
+                display_status,
+                f"4MZ09D8{number}",
+                study_id=number,
+                due_at=box.now + timedelta(hours=5),
+                is_assigned=True,
+            )
     box.report("delivered", study_id=1, pdf=_pdf())
     box.report("held", reason="sex", study_id=4)
     box.take(other_instance(1, SOPClassUID=US, Modality="US", StudyDescription="甲状腺"))

@@ -276,7 +276,7 @@ def test_a_field_that_is_missing_is_named_and_the_rest_is_kept(box: Box, name: s
     answer = send(box.signed_in(), **{name: "  "})
     assert answer.status_code == 400
     assert f'<a href="#{name}">{TEXTS[REQUIRED[name]][0]}</a>' in answer.text
-    kept = {"clinical_question", "responsible_doctor", "callback_phone"} - {name}
+    kept = {"clinical_question", "responsible_doctor", "patient_id"} - {name}
     assert all(YAMADA[field] in answer.text for field in kept)
     assert box.console.orders.recent() == []
 
