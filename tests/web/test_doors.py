@@ -39,6 +39,7 @@ FILLED = {
     "username": "nobody",
     "act": "disable",
     "critical_id": "none",
+    "view_id": "1",
 }
 
 

@@ -200,7 +200,7 @@ def test_a_readers_day_by_keyboard_alone(house: House, sheet: Sheet) -> None:
     tab_to(page, "[data-sign-out] button")
     with page.expect_response("**/sign-out") as answer:
         press("Enter")
-    assert answer.value.all_headers()["clear-site-data"] == '"storage"'
+    assert answer.value.all_headers()["clear-site-data"] == '"cache", "storage"'
     page.wait_for_url("**/sign-in")
     assert page.evaluate(
         "[{ ...localStorage }, { ...sessionStorage }].map((one) => JSON.stringify(one))"

@@ -23,7 +23,7 @@ from werkzeug.test import TestResponse
 
 from teleread import clock
 from teleread.domain.access import PERSONS_ROLES, Role
-from teleread.services import accounts
+from teleread.services import accounts, critical, saved_views
 from teleread.storage.models.facilities import Gateway
 from teleread.storage.models.readings import Reading
 from teleread.storage.models.reports import Rendering
@@ -46,6 +46,8 @@ KINDS = frozenset(
         "facility_code",
         "gateway_name",
         "username",
+        "critical_id",
+        "view_id",
     }
 )
 #: Parts of a path that name nothing of a facility, and a value for each.
@@ -72,6 +74,8 @@ UNKNOWN = {
     "facility_code": "nowhere",
     "gateway_name": "nothing",
     "username": "no-such-person",
+    "critical_id": "0" * 24,
+    "view_id": "999999",
 }
 #: These end the asker's own session or belong to it, and name nothing.
 _OWN_SESSION = frozenset({"auth.sign_out", "auth.lock"})
@@ -111,6 +115,13 @@ def _tenant(house: House, code: str, number: int) -> Tenant:
     open_study = clean_study(patient=f"Q-{code}", number=number + 1)
     case = place.send(open_study)
     page = place.review(case, reader, place.write(case, reader))
+    with transaction(house.engine) as session:
+        critical_id = critical.raise_finding(
+            session, case, "1", f"finding of {code}", actor=reader.actor, at=place.at
+        )
+        view_id = saved_views.keep_view(
+            session, f"view of {code}", "state=unassigned", actor=reader.actor, at=place.at
+        ).id
     house.person(f"doctor-{code}", ["facility"], code)
     der = f"certificate of {code}".encode()
     with transaction(house.engine) as session:
@@ -142,6 +153,8 @@ def _tenant(house: House, code: str, number: int) -> Tenant:
         "facility_code": code,
         "gateway_name": gateway_name,
         "username": f"doctor-{code}",
+        "critical_id": critical_id,
+        "view_id": str(view_id),
     }
     secrets = {
         case,
@@ -154,6 +167,8 @@ def _tenant(house: House, code: str, number: int) -> Tenant:
         page.rendering_id,
         package.package_id,
         f"{code} 病院",
+        critical_id,
+        f"view of {code}",
     }
     return Tenant(code, ids, secrets, der, tokens)
 

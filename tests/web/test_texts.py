@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from teleread.web.i18n import LANGUAGES, TEXTS
-from tests.web.conftest import BASE, House, close_house, make_house
+from tests.web.conftest import BASE, House, close_house, csrf, make_house
 
 ROOT = Path(__file__).parents[2]
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
@@ -112,7 +112,8 @@ def test_no_page_shows_words_of_the_other_language(english_data: House) -> None:
         client = english_data.signed_in(person) if person else english_data.client()
         for path in paths:
             for language in LANGUAGES:
-                client.set_cookie("teleread-language", language, domain="localhost", secure=True)
+                form = {"language": language, "csrf_token": csrf(client, "/sign-in")}
+                assert client.post("/preferences", base_url=BASE, data=form).status_code == 303
                 answer = client.get(path.format(case=case), base_url=BASE)
                 assert f'<html lang="{language}"' in answer.text
                 words = _Words()

@@ -162,9 +162,11 @@ def sign_in(page: Any, house: House, name: str) -> None:
 
 def dress(context: Any, address: str, *, theme: str, language: str) -> None:
     """Choose theme and language as the switches of the pages do."""
-    context.add_cookies(
-        [
-            {"name": f"teleread-{name}", "value": value, "url": address, "secure": True}
-            for name, value in (("theme", theme), ("language", language))
-        ]
+    page = context.request.get(f"{address}/sign-in").text()
+    token = page.split('name="csrf-token" content="')[1].split('"')[0]
+    kept = context.request.post(
+        f"{address}/preferences",
+        form={"csrf_token": token, "theme": theme, "language": language, "next": "/styleguide"},
+        headers={"Referer": f"{address}/"},
     )
+    assert kept.ok, kept.status
