@@ -5,6 +5,7 @@
 #   make test                                             checks and tests, at most 12 minutes on 2 cores
 #   make trials [ONLY=name]                               every promised figure at its full size, JSON lines
 #   make bench                                            speeds, JSON lines
+#   make screens                                          pictures of every page, both languages and themes
 #   make setup | lint | format | check | lock | docs
 
 SHELL := /bin/bash
@@ -12,7 +13,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help setup setup-tests demo study test check lint format types contracts trials bench lock docs
+.PHONY: help setup setup-tests demo study test check lint format types contracts trials bench lock docs screens
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -50,13 +51,16 @@ format:
 
 test: setup-tests check
 	@$(BIN)/python -m pytest tests --ignore=tests/trials --ignore=tests/benchmarks \
-		--gateway-alone -n $(WORKERS) --dist loadgroup
+		--gateway-alone -n $(WORKERS)
 
 trials: setup-tests
 	@$(BIN)/python -m tests.trials $(ONLY)
 
 bench: setup
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
+
+screens: setup-tests
+	@$(BIN)/python -m tests.screens 2>/dev/null
 
 lock: setup
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --python-version 3.11 --no-header \

@@ -21,6 +21,7 @@ from gateway.settings import GatewaySettings
 from gateway.spool import Spool
 from teleread import clock
 from teleread.errors import Unavailable
+from teleread.logs import OneLine
 
 if TYPE_CHECKING:
     from gateway.keys import GatewayKeys
@@ -50,9 +51,7 @@ def set_up_logging(layout: Layout, role: str) -> None:
     handler = logging.handlers.RotatingFileHandler(
         layout.logs / f"{role}.log", maxBytes=10_000_000, backupCount=5, encoding="utf-8"
     )
-    formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S"
-    )
+    formatter = OneLine("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     ours = logging.getLogger("gateway")

@@ -51,6 +51,12 @@ class ReauthenticationFailed(NotAllowed):
     code = "reauthentication_failed"
 
 
+class PasswordIsInitial(NotAllowed):
+    """The person has to choose a password of their own first."""
+
+    code = "password_is_initial"
+
+
 class InvalidInput(TelereadError):
     """The caller's data is wrong.
 

@@ -9,6 +9,7 @@ class JobName(StrEnum):
 
     RENDER_REPORT = "render_report"
     SIGN_REPORT = "sign_report"
+    SEND_CRITICAL_ALERT = "send_critical_alert"
 
 
 @dataclass(frozen=True)
@@ -37,4 +38,6 @@ class JobPolicy:
 JOBS: dict[JobName, JobPolicy] = {
     JobName.RENDER_REPORT: JobPolicy("reports", 120, (1, 2, 5, 15, 60), 5),
     JobName.SIGN_REPORT: JobPolicy("reports", 120, (1, 2, 5, 15, 60), 5),
+    # A queue of its own, which workers look at first.
+    JobName.SEND_CRITICAL_ALERT: JobPolicy("alerts", 60, (1, 2, 5, 15, 60), 5),
 }

@@ -1,12 +1,16 @@
 """Settings of the centre: read once from the environment by an entry point, checked, frozen, passed on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from teleread.errors import InvalidInput
 
 LANGUAGES = ("ja", "en")
+
+#: A key that a person made up has fewer bytes than this.
+_LEAST_KEY = 16
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,13 @@ class ServerSettings:
         ``TELEREAD_REDIS_URL``; default a unix socket in the data folder.
     port, gateway_port : int
         Loopback ports of the two listeners. ``TELEREAD_PORT``, ``TELEREAD_GATEWAY_PORT``.
+    events_port : int
+        Loopback port of the process that holds the event streams. ``TELEREAD_EVENTS_PORT``.
     public_url, gateway_url : str
         How people and gateways reach the listeners. ``TELEREAD_PUBLIC_URL``, ``TELEREAD_GATEWAY_URL``.
+    events_url : str
+        How browsers reach the event streams: the same host as `public_url`, or its very origin behind a proxy.
+        ``TELEREAD_EVENTS_URL``.
     centre_name : str
         Printed on reports. ``TELEREAD_CENTRE_NAME``.
     language : str
@@ -36,6 +45,16 @@ class ServerSettings:
         ``TELEREAD_SESSION_ABSOLUTE_SECONDS``.
     tsa_url : str or None
         RFC 3161 time stamp authority; none by default. ``TELEREAD_TSA_URL``.
+    smtp_url : str or None
+        Mail server for messages about critical findings, ``smtp://`` or ``smtps://``. ``TELEREAD_SMTP_URL``.
+    mail_from : str
+        Their sender. ``TELEREAD_MAIL_FROM``.
+    coordinators : tuple of str
+        Their receivers, separated by commas. ``TELEREAD_COORDINATORS``.
+    pager_url : str or None
+        Pager or telephone service that takes the same messages as signed JSON. ``TELEREAD_PAGER_URL``.
+    pager_key : bytes
+        Key of their signature. ``TELEREAD_PAGER_KEY``.
     """
 
     data: Path
@@ -44,13 +63,20 @@ class ServerSettings:
     redis_url: str
     port: int
     gateway_port: int
+    events_port: int
     public_url: str
     gateway_url: str
+    events_url: str
     centre_name: str
     language: str
     idle_seconds: int
     absolute_seconds: int
     tsa_url: str | None
+    smtp_url: str | None
+    mail_from: str
+    coordinators: tuple[str, ...]
+    pager_url: str | None
+    pager_key: bytes = field(repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "ServerSettings":
@@ -67,9 +93,17 @@ class ServerSettings:
         data = Path(folder).absolute()
         port = _whole_number(env, "TELEREAD_PORT", 8443, 1, 65535)
         gateway_port = _whole_number(env, "TELEREAD_GATEWAY_PORT", 8444, 1, 65535)
+        events_port = _whole_number(env, "TELEREAD_EVENTS_PORT", 8445, 1, 65535)
+        public_url = _url(env, "TELEREAD_PUBLIC_URL", f"https://127.0.0.1:{port}")
         language = env.get("TELEREAD_LANGUAGE") or "ja"
         if language not in LANGUAGES:
             raise InvalidInput("TELEREAD_LANGUAGE", "has to be ja or en")
+        smtp_url = _url(env, "TELEREAD_SMTP_URL", "", ("smtp://", "smtps://")) or None
+        coordinators = _addresses(env, "TELEREAD_COORDINATORS", needed=smtp_url is not None)
+        pager_url = _url(env, "TELEREAD_PAGER_URL", "") or None
+        pager_key = env.get("TELEREAD_PAGER_KEY", "").encode()
+        if pager_url and len(pager_key) < _LEAST_KEY:
+            raise InvalidInput("TELEREAD_PAGER_KEY", f"needs at least {_LEAST_KEY} bytes")
         return cls(
             data=data,
             database_url=env.get("TELEREAD_DATABASE_URL") or f"sqlite:///{data / 'teleread.sqlite3'}",
@@ -77,13 +111,23 @@ class ServerSettings:
             redis_url=env.get("TELEREAD_REDIS_URL") or f"unix://{data / 'redis.sock'}",
             port=port,
             gateway_port=gateway_port,
-            public_url=_url(env, "TELEREAD_PUBLIC_URL", f"https://127.0.0.1:{port}"),
+            events_port=events_port,
+            public_url=public_url,
             gateway_url=_url(env, "TELEREAD_GATEWAY_URL", f"https://127.0.0.1:{gateway_port}"),
+            # The cookie belongs to a host, whatever the port: the stream is asked for on the people's host.
+            events_url=_url(
+                env, "TELEREAD_EVENTS_URL", f"https://{urlsplit(public_url).hostname or ''}:{events_port}"
+            ),
             centre_name=env.get("TELEREAD_CENTRE_NAME") or "teleread",
             language=language,
             idle_seconds=_whole_number(env, "TELEREAD_SESSION_IDLE_SECONDS", 15 * 60, 1, 12 * 3600),
             absolute_seconds=_whole_number(env, "TELEREAD_SESSION_ABSOLUTE_SECONDS", 12 * 3600, 1, 24 * 3600),
             tsa_url=_url(env, "TELEREAD_TSA_URL", "") or None,
+            smtp_url=smtp_url,
+            mail_from=_address(env, "TELEREAD_MAIL_FROM", needed=smtp_url is not None),
+            coordinators=coordinators,
+            pager_url=pager_url,
+            pager_key=pager_key,
         )
 
     @property
@@ -154,8 +198,26 @@ def _whole_number(env: Mapping[str, str], name: str, default: int, least: int, m
     return int(text)
 
 
-def _url(env: Mapping[str, str], name: str, default: str) -> str:
+def _url(
+    env: Mapping[str, str], name: str, default: str, beginnings: tuple[str, ...] = ("https://", "http://")
+) -> str:
     text = (env.get(name) or default).rstrip("/")
-    if text and not text.startswith(("https://", "http://")):
-        raise InvalidInput(name, "has to begin with https://")
+    if text and not text.startswith(beginnings):
+        raise InvalidInput(name, f"has to begin with {beginnings[0]}")
     return text
+
+
+def _addresses(env: Mapping[str, str], name: str, *, needed: bool) -> tuple[str, ...]:
+    found = tuple(one.strip() for one in env.get(name, "").split(",") if one.strip())
+    if needed and not found:
+        raise InvalidInput(name, "has to name an address")
+    if any(one.count("@") != 1 or not one.isprintable() or " " in one for one in found):
+        raise InvalidInput(name, "has to hold mail addresses")
+    return found
+
+
+def _address(env: Mapping[str, str], name: str, *, needed: bool) -> str:
+    found = _addresses(env, name, needed=needed)
+    if len(found) > 1:
+        raise InvalidInput(name, "has to be one address")
+    return found[0] if found else ""

@@ -1,4 +1,4 @@
-"""A whole centre on one machine: `teleread up`. Lays the data folder, then keeps Redis, both listeners and workers running."""
+"""A whole centre on one machine: `teleread up`. Lays the data folder, then keeps Redis, listeners, event streams and workers running."""
 
 from __future__ import annotations
 
@@ -155,7 +155,14 @@ class Centre:
     own_redis: bool
 
 
-def centre(data: Path, environment: Mapping[str, str], *, port: int, gateway_port: int) -> Centre:
+def centre(
+    data: Path,
+    environment: Mapping[str, str],
+    *,
+    port: int,
+    gateway_port: int,
+    events_port: int | None = None,
+) -> Centre:
     """Return the centre that lives in `data`. Redis is ours unless TELEREAD_REDIS_URL names another."""
     chosen = dict(environment)
     own_redis = not chosen.get("TELEREAD_REDIS_URL")
@@ -163,6 +170,7 @@ def centre(data: Path, environment: Mapping[str, str], *, port: int, gateway_por
         "TELEREAD_DATA": os.fspath(data.absolute()),
         "TELEREAD_PORT": str(port),
         "TELEREAD_GATEWAY_PORT": str(gateway_port),
+        "TELEREAD_EVENTS_PORT": str(events_port or free_port()),
     }
     if own_redis:
         chosen["TELEREAD_REDIS_URL"] = f"unix://{_redis_socket(data.absolute())}"
@@ -198,6 +206,14 @@ def children(chosen: Centre, *, workers: int = 1) -> list[Child]:
             "--port",
             str(port),
         )
+    commands["events"] = python(
+        "-m",
+        "teleread.web.events_serve",
+        "--data",
+        str(settings.data),
+        "--port",
+        str(settings.events_port),
+    )
     for number in range(1, workers + 1):
         commands[f"worker-{number}"] = python("-m", "workers.main", "work")
     commands["relay"] = python("-m", "workers.main", "relay")
@@ -232,7 +248,7 @@ def _redis_command(settings: ServerSettings) -> list[str]:
 
 
 def wait_until_ready(chosen: Centre, supervisor: Supervisor, *, seconds: float = READY_SECONDS) -> None:
-    """Return when both listeners take TLS connections and Redis answers.
+    """Return when the listeners take TLS connections and Redis answers.
 
     Raises
     ------
@@ -242,7 +258,12 @@ def wait_until_ready(chosen: Centre, supervisor: Supervisor, *, seconds: float =
     import redis
 
     deadline = time.monotonic() + seconds
-    for name, port in (("web-people", chosen.settings.port), ("web-gateway", chosen.settings.gateway_port)):
+    settings = chosen.settings
+    for name, port in (
+        ("web-people", settings.port),
+        ("web-gateway", settings.gateway_port),
+        ("events", settings.events_port),
+    ):
         _wait(partial(_takes_tls, port), deadline, f"{name} did not come up; see {supervisor.log(name)}")
     with redis.Redis.from_url(chosen.settings.redis_url) as connection:
 
@@ -290,11 +311,11 @@ def free_port() -> int:
 def up(
     data: Path, environment: Mapping[str, str], *, port: int, workers: int, say: Callable[[str], None]
 ) -> int:
-    """Run a centre until Ctrl-C or SIGTERM; the people's listener on `port`, the gateways' on the next."""
+    """Run a centre until Ctrl-C or SIGTERM: people's listener on `port`, gateways' on the next, streams after it."""
     from teleread.supervisor import until_signal
 
     ended = until_signal()
-    chosen = centre(data, environment, port=port, gateway_port=port + 1)
+    chosen = centre(data, environment, port=port, gateway_port=port + 1, events_port=port + 2)
     prepare(chosen.settings)
     supervisor = Supervisor(say)
     try:

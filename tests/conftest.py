@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,47 @@ GATEWAY = Path(__file__).parent / "gateway"
 
 #: Marker → program that its tests need.
 PEERS = {"browser": "chromium", "dcmtk": "storescu", "poppler": "pdftotext"}
+
+#: Tests that share something dear to make (a centre, a demo, an environment) stay with one process of pytest-xdist.
+TOGETHER = (
+    "tests/web/",
+    "tests/e2e/test_gateway_alone.py",
+    "tests/e2e/test_kill.py",
+    "tests/e2e/test_round_trip.py",
+    "tests/gateway/console/test_browser.py",
+    "tests/rendering/test_payloads.py",
+    "tests/rendering/test_signature.py",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal tests out one by one, but those of TOGETHER as a whole.
+
+    The marker `xdist_group` would say it beside the tests; pytest 9.2 gives it no effect (a node's ID is not set any more).
+    """
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class Units(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((unit for unit in TOGETHER if nodeid.startswith(unit)), nodeid)
+
+    return Units(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make passwords cheap to hash: hundreds of sign-ins, and none of them guards anything.
+
+    What the product uses is looked at in a process of its own by tests/services/test_factors.py.
+    """
+    try:
+        from argon2 import PasswordHasher
+
+        from teleread.services import passwords
+    except ImportError:
+        return  # a gateway alone has no such people
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    passwords.NOBODYS_HASH = passwords._hasher.hash("nobody")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

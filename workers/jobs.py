@@ -13,12 +13,13 @@ from sqlalchemy import Engine
 
 from teleread import clock
 from teleread.errors import TelereadError
-from teleread.services import signing
+from teleread.services import critical, signing
 from teleread.settings import ServerSettings
 from teleread.storage import outbox
 from teleread.storage.blobs import BlobStore
 from teleread.storage.pki import SigningKeys
 from teleread.storage.session import open_engine, transaction
+from workers import channels
 
 _log = logging.getLogger(__name__)
 
@@ -73,3 +74,18 @@ def _sign(place: Workplace, authorisation_id: int) -> None:
     signing.sign_version(
         place.engine, place.blobs, authorisation_id, keys=keys, at=clock.now(), tsa_url=settings.tsa_url
     )
+
+
+def send_critical_alert(outbox_id: int) -> None:
+    """Send a step's message about a critical finding; what the channel says decides whether the next step follows."""
+    _run(outbox_id, _send)
+
+
+def _send(place: Workplace, alert_id: int) -> None:
+    with transaction(place.engine) as session:
+        message = critical.begin_alert(session, alert_id, at=clock.now())
+    if message is None:
+        return
+    said = channels.send(message, place.settings, at=clock.now())
+    with transaction(place.engine) as session:
+        critical.finish_alert(session, alert_id, answered=said.answered, detail=said.code, at=clock.now())

@@ -15,8 +15,10 @@ from rq import Queue, Worker
 from teleread import clock
 from teleread.errors import TelereadError
 from teleread.jobs import JOBS
+from teleread.logs import OneLine
 from teleread.settings import ServerSettings
 from teleread.storage.session import open_engine
+from workers.known import KnownJob
 from workers.relay import HEARTBEAT_SECONDS, relay
 from workers.schedule import Schedule
 
@@ -42,9 +44,15 @@ def work(settings: ServerSettings, stop: threading.Event, *, burst: bool = False
     while not stop.is_set():
         try:
             connection = Redis.from_url(settings.redis_url)
-            queues = [Queue(name, connection=connection, serializer="json") for name in names]
+            queues = [
+                Queue(name, connection=connection, serializer="json", job_class=KnownJob) for name in names
+            ]
             worker = Worker(
-                queues, connection=connection, serializer="json", job_monitoring_interval=HEARTBEAT_SECONDS
+                queues,
+                connection=connection,
+                serializer="json",
+                job_class=KnownJob,
+                job_monitoring_interval=HEARTBEAT_SECONDS,
             )
             worker.work(burst=burst)
         except RedisError as error:
@@ -82,9 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.data:
         # Children of the worker read their settings anew.
         os.environ["TELEREAD_DATA"] = os.path.abspath(chosen.data)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         settings = ServerSettings.from_env(os.environ)
         stop = threading.Event()

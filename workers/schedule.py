@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
-from teleread.services import accounts, ingest
+from teleread.services import accounts, critical, ingest
 from teleread.storage.session import transaction
 
 
@@ -30,6 +30,11 @@ def _sweep_stalled(engine: Engine, at: datetime) -> None:
         ingest.sweep_stalled(session, at=at)
 
 
+def _sweep_critical(engine: Engine, at: datetime) -> None:
+    with transaction(engine) as session:
+        critical.sweep(session, at=at)
+
+
 def _purge_sessions(engine: Engine, at: datetime) -> None:
     with transaction(engine) as session:
         accounts.purge_sessions(session, at=at)
@@ -37,6 +42,7 @@ def _purge_sessions(engine: Engine, at: datetime) -> None:
 
 PERIODIC: tuple[Periodic, ...] = (
     Periodic("sweep_stalled", timedelta(seconds=5), _sweep_stalled),
+    Periodic("sweep_critical", timedelta(seconds=5), _sweep_critical),
     Periodic("purge_sessions", timedelta(hours=1), _purge_sessions),
 )
 

@@ -20,7 +20,7 @@ PAGE_ROWS = 100
 WALL = ZoneInfo("Asia/Tokyo")
 
 _STUDIES = """
-SELECT s.*, v.display_status,
+SELECT s.*, v.display_status, v.due_at, v.is_assigned, v.pause_reason,
     (SELECT min(first_received_at) FROM item WHERE study_id = s.id) AS first_at,
     (SELECT max(last_received_at) FROM item WHERE study_id = s.id) AS last_at
 FROM study AS s LEFT JOIN centre_view AS v ON v.study_id = s.id
@@ -66,6 +66,9 @@ class StudyRow:
     held_reason: str
     held_item: int | None
     display_status: str
+    due_at: datetime | None
+    is_assigned: bool
+    pause_reason: str
     reports: tuple[Report, ...]
     first_at: datetime
     last_at: datetime
@@ -249,6 +252,9 @@ def _row(spool: Spool, names: Names, row: sqlite3.Row, priorities: dict[str, str
         held_reason=held["reason"] if held else "",
         held_item=held["id"] if held else None,
         display_status=row["display_status"] or "",
+        due_at=moment(row["due_at"]) if row["due_at"] is not None else None,
+        is_assigned=bool(row["is_assigned"]),
+        pause_reason=row["pause_reason"] or "",
         reports=reports,
         first_at=moment(row["first_at"]),
         last_at=moment(row["last_at"]),

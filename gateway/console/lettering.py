@@ -27,6 +27,9 @@ def init_app(app: Flask) -> None:
         "day_and_clock": day_and_clock,
         "day_and_clock_ms": lambda value: day_and_clock(moment(value)),
         "ago": ago,
+        "state_text": state_text,
+        "is_late": lambda at: at < console().now(),
+        "time_to": lambda at: span(abs(at - console().now()), "for"),
         "age_text": age_text,
         "birth": lambda value: written_date(value, language()),
     }
@@ -47,6 +50,12 @@ def language() -> str:
 def t(key: str, **values: object) -> str:
     """Return a text in the language of the page."""
     return TEXTS[key][_COLUMNS[language()]].format(**values)
+
+
+def state_text(display_status: str) -> str:
+    """Return the centre's word for a case; a word of a later release is shown as unknown, never hidden."""
+    key = f"state.{display_status}"
+    return t(key if key in TEXTS else "state.unknown")
 
 
 def reason_text(code: str) -> str:

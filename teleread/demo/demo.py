@@ -64,6 +64,18 @@ NEUTRAL_SECTIONS = {
     "impression": "動作確認のみ。",
 }
 
+#: What each person of the demo can try by hand, in the order in which the work goes round.
+NEXT_BY_HAND = {
+    "operator at the console": (
+        "see the study and its report with the name under 検査の流れ; send a request with 依頼を作る"
+    ),
+    "coordinator": "look at every case and assign one",
+    "reader1": "claim the next study (`make study` sends one), write, sign",
+    "doctor at the console": "open the report that came home",
+    "clinic": "follow the state of a case without names, from anywhere",
+    "facility-admin at the console": "read under 記録 who saw which name",
+}
+
 
 @dataclass
 class StudyAccount:
@@ -362,13 +374,22 @@ def _print_sign_ins(road: Road) -> None:
     say(f"teleread is up: {road.url}   (certificate of its own CA: {road.centre.settings.ca_certificate})")
     say(f"DICOM: send to {GATEWAY_AE}@127.0.0.1:{road.gateway_port} as {PACS_AE}")
     for person in [*road.readers()[:2], *(p for p in road.people if p.role != "reader")]:
-        who = person.sign_in
-        code = pyotp.TOTP(who.totp_secret).provisioning_uri(name=who.username, issuer_name="teleread")
-        say(
-            f"{person.role:14} {who.username:12} password {who.password}  TOTP secret {who.totp_secret}  {code}"
-        )
+        say(_sign_in_line(person, "teleread"))
+    say(f"the facility's console, with the patients' names: {road.console_url}   (certificate of its own)")
+    for person in road.console_people:
+        say(_sign_in_line(person, "teleread gateway"))
+    for role, what in NEXT_BY_HAND.items():
+        say(f"next, {role}: {what}")
     say("the next study: `make study` in another terminal sends one (with DATA=… if this demo has it)")
     say("Ctrl-C ends all of it")
+
+
+def _sign_in_line(person: Person, issuer: str) -> str:
+    who = person.sign_in
+    code = pyotp.TOTP(who.totp_secret).provisioning_uri(name=who.username, issuer_name=issuer)
+    return (
+        f"{person.role:14} {who.username:14} password {who.password}  TOTP secret {who.totp_secret}  {code}"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -417,6 +438,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not chosen.once:
             sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
             sys.stdout.flush()
+            road.open_console()
             write_ready(data, gateway=f"127.0.0.1:{road.gateway_port}", called=GATEWAY_AE, calling=PACS_AE)
             _print_sign_ins(road)
             ended.wait()

@@ -84,6 +84,10 @@ class ReaderClient:
         """Close the connections."""
         self._http.close()
 
+    def cookie(self, name: str) -> str:
+        """Return a cookie's value."""
+        return self._http.cookies[name]
+
     def _send(self, method: str, path: str, **parts: Any) -> httpx.Response:
         """Send a request, again while the listener is away; every act behind it answers a repetition alike."""
         gives_up = time.monotonic() + self._patience_seconds
@@ -190,7 +194,13 @@ class ReaderClient:
         """Return the rendering's id; wait while images still come in, and say what the page asks to be said of them."""
         gives_up = time.monotonic() + self._patience_seconds
         while True:
-            form = {"revision": str(revision), "csrf_token": self._token(page)}
+            # This reader has no screen: it says so, and that it goes on all the same.
+            form = {
+                "revision": str(revision),
+                "csrf_token": self._token(page),
+                "shown_answered": "0",
+                "shown_confirmed": "1",
+            }
             if 'name="acknowledge_images"' in self._send("GET", page).text:
                 form["acknowledge_images"] = "yes"
             answer = self._send("POST", f"{page}/review", data=form, headers=self._headers(page))

@@ -42,6 +42,14 @@ class Person:
     sign_in: SignIn
 
 
+#: Who works at the facility's console of the demo: role there, user name, name.
+CONSOLE_PEOPLE = (
+    ("operator", "operator", "試験 操作係"),
+    ("doctor", "doctor", "例示 五郎"),
+    ("administrator", "facility-admin", "試験 管理者"),
+)
+
+
 @dataclass
 class Road:
     """Every process of the demo, and the folders they keep.
@@ -65,6 +73,7 @@ class Road:
     port: int | None = None
     workers: int = 1
     people: list[Person] = field(default_factory=list)
+    console_people: list[Person] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.data = self.data.absolute()
@@ -73,6 +82,7 @@ class Road:
         self.pacs_data = self.data / "pacs"
         self.gateway_port = free_port()
         self.pacs_port = free_port()
+        self.console_port = free_port()
         self.centre: Centre = centre(
             self.centre_data, self.environment, port=self.port or free_port(), gateway_port=free_port()
         )
@@ -82,6 +92,11 @@ class Road:
     def url(self) -> str:
         """Return where people sign in."""
         return self.centre.settings.public_url
+
+    @property
+    def console_url(self) -> str:
+        """Return where the facility's own people sign in; names are shown there."""
+        return f"https://localhost:{self.console_port}"
 
     def start_centre(self) -> None:
         """Lay the data folder and start the centre's processes."""
@@ -148,6 +163,7 @@ class Road:
             *("--known", f"{PACS_AE}@127.0.0.1", "--pacs", f"{PACS_AE}@127.0.0.1:{self.pacs_port}"),
             *("--deliver-folder", str(self.gateway_data / "delivered")),
             *("--quiet-seconds", f"{self.quiet_seconds:g}"),
+            *("--console-port", str(self.console_port)),
         )  # fmt: skip
         serve = ["-m", "teleread.demo.pacs", "serve", "--folder", str(self.pacs_data), "--ae-title", PACS_AE]
         commands = {
@@ -160,12 +176,27 @@ class Road:
                 for name, command in commands.items()
             ]
         )
+        self._wait_for(self.pacs_port, "pacs")
+        self._wait_for(self.gateway_port, "gateway")
+        # The road does not need it; but while it starts it would take its time from the round trip.
+        self._wait_for(self.console_port, "gateway")
+
+    def open_console(self) -> None:
+        """Give people of the facility their accounts at its console."""
+        for role, username, display_name in CONSOLE_PEOPLE:
+            made = json.loads(
+                self.gateway("user", "add", username, "--name", display_name, "--role", role, "--json")
+            )
+            self.console_people.append(
+                Person(role, display_name, SignIn(username, made["password"], made["totp_secret"]))
+            )
+
+    def _wait_for(self, port: int, name: str) -> None:
         deadline = time.monotonic() + 60
-        for port, name in ((self.pacs_port, "pacs"), (self.gateway_port, "gateway")):
-            while not _takes_connections(port):
-                if time.monotonic() > deadline:
-                    raise Unavailable(f"{name} did not come up; see {self.supervisor.log(name)}")
-                time.sleep(0.05)
+        while not _takes_connections(port):
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{name} did not come up; see {self.supervisor.log(name)}")
+            time.sleep(0.05)
 
     def gateway(self, *arguments: str) -> str:
         """Run a command of the gateway's program; return its standard output."""

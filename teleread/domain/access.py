@@ -106,6 +106,11 @@ class Action(StrEnum):
     MANAGE_USERS = "manage_users"
     MANAGE_TOKENS = "manage_tokens"
     SEE_AUDIT = "see_audit"
+    RAISE_CRITICAL = "raise_critical"
+    NOTIFY_CRITICAL = "notify_critical"
+    ACKNOWLEDGE_CRITICAL = "acknowledge_critical"
+    CLOSE_CRITICAL = "close_critical"
+    MANAGE_OWN_ACCOUNT = "manage_own_account"
 
 
 _R = Role
@@ -132,6 +137,12 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.MANAGE_USERS: frozenset({_R.ADMINISTRATOR, _R.SYSTEM}),
     Action.MANAGE_TOKENS: frozenset({_R.ADMINISTRATOR, _R.SYSTEM}),
     Action.SEE_AUDIT: frozenset({_R.ADMINISTRATOR, _R.PRIVACY_OFFICER, _R.SYSTEM}),
+    Action.RAISE_CRITICAL: frozenset({_R.READER, _R.COORDINATOR}),
+    Action.NOTIFY_CRITICAL: frozenset({_R.READER, _R.COORDINATOR}),
+    # A gateway vouches for the person who signed in at its console.
+    Action.ACKNOWLEDGE_CRITICAL: frozenset({_R.FACILITY, _R.GATEWAY}),
+    Action.CLOSE_CRITICAL: frozenset({_R.COORDINATOR, _R.FACILITY}),
+    Action.MANAGE_OWN_ACCOUNT: PERSONS_ROLES,
 }
 
 #: What a token's scope opens. A token does nothing else, whatever its maker may do.

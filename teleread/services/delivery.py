@@ -8,12 +8,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from teleread.domain.access import Action, Actor, require, require_tenant
+from teleread.domain.critical import OPEN
 from teleread.domain.reporting import canonical_digest
 from teleread.domain.workflow import Who
 from teleread.errors import Incomplete, InvalidInput, NotFound
 from teleread.services import audit, workflow
 from teleread.storage.blobs import Blobs
 from teleread.storage.locks import lock
+from teleread.storage.models.critical import CriticalFinding
 from teleread.storage.models.deliveries import Delivery, DeliveryReceiptRow
 from teleread.storage.models.orders import Order
 from teleread.storage.models.readings import Reading
@@ -163,7 +165,7 @@ def record_event(
         },
     )
     if message.event == "delivered":
-        _close_order(session, reading.order, actor=actor, at=at)
+        close_order(session, reading.order, actor=actor, at=at)
     return delivery.state
 
 
@@ -193,7 +195,8 @@ def _keep_receipts(session: Session, delivery: Delivery, message: PackageEvent, 
             session.flush()
 
 
-def _close_order(session: Session, order: Order, *, actor: Actor, at: datetime) -> None:
+def close_order(session: Session, order: Order, *, actor: Actor, at: datetime) -> None:
+    """Close an order whose report is home, unless a critical finding of it is still open."""
     # The newest version has to be home, and where it is an addendum, also what it adds to. An older one than these
     # that arrives late closes nothing.
     rows = session.execute(
@@ -208,8 +211,18 @@ def _close_order(session: Session, order: Order, *, actor: Actor, at: datetime) 
         waiting = waiting or state not in {"delivered", "acknowledged"}
         if kind != "addendum":
             break
-    if not waiting and order.state == "reported":
+    if not waiting and order.state == "reported" and not _critical_finding_is_open(session, order):
         workflow.apply(session, order, "report_delivered", actor=actor, at=at, as_who=_SYSTEM)
+
+
+def _critical_finding_is_open(session: Session, order: Order) -> bool:
+    found = session.scalar(
+        select(CriticalFinding.id)
+        .join(Reading, Reading.id == CriticalFinding.reading_id)
+        .where(Reading.order_id == order.id, CriticalFinding.state.in_(OPEN))
+        .limit(1)
+    )
+    return found is not None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 from collections import defaultdict
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -468,15 +467,6 @@ def sweep_stalled(session: Session, *, at: datetime) -> int:
             workflow.apply(session, study, "stalled", actor=actor, at=at, reason=verdict.reason)
             stalled += 1
     return stalled
-
-
-@dataclass(frozen=True)
-class StudyStatus:
-    """What a facility is told of its study."""
-
-    state: str
-    case_number: str | None
-    display_status: str
 
 
 def study_of(session: Session, study_instance_uid: str, *, actor: Actor) -> Study:

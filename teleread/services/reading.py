@@ -13,15 +13,17 @@ from teleread.domain.access import Action, Actor, Role, allows, require, require
 from teleread.domain.identifiers import check_case_number
 from teleread.domain.reporting import clean_sections
 from teleread.domain.turnaround import due_at, is_breached
-from teleread.domain.workflow import Who
+from teleread.domain.workflow import Machine, Who
 from teleread.errors import InvalidInput, NotFound, StateChangedMeanwhile
 from teleread.services import audit, ingest, workflow
 from teleread.storage.locks import lock
 from teleread.storage.models.accounts import User
 from teleread.storage.models.readings import Reading
+from teleread.storage.models.records import WorkflowEvent
 from teleread.storage.models.reports import Report, ReportVersion
-from teleread.storage.models.studies import Instance, Series
+from teleread.storage.models.studies import Instance, Series, Study
 from teleread.storage.queries import worklist as queries
+from teleread.wire.manifest import StudyStatus
 
 _SYSTEM = frozenset({Who.SYSTEM})
 
@@ -194,14 +196,16 @@ def _draft(session: Session, reading: Reading, *, actor: Actor, at: datetime) ->
     return draft
 
 
-def assign(session: Session, case_number: str, username: str, *, actor: Actor, at: datetime) -> None:
+def assign(
+    session: Session, case_number: str, username: str, *, actor: Actor, at: datetime, reason: str = ""
+) -> None:
     """Give a case to a reader; also from one reader to another who has not opened it."""
     require(actor, Action.ASSIGN)
     reading = reading_of(session, case_number, actor=actor)
     user = session.scalar(select(User).where(User.username == username))
     if user is None or not user.is_active or Role.READER not in user.roles:
         raise InvalidInput("username", "is not a reader here")
-    workflow.apply(session, reading, "assign", actor=actor, at=at, assignee_id=user.id)
+    workflow.apply(session, reading, "assign", actor=actor, at=at, reason=reason, assignee_id=user.id)
     audit.record(
         session,
         actor=actor,
@@ -283,19 +287,44 @@ def status_list(session: Session, *, actor: Actor, at: datetime) -> list[Worklis
     ]
 
 
-def study_status(
-    session: Session, study_instance_uid: str, *, actor: Actor, at: datetime
-) -> ingest.StudyStatus:
+def study_status(session: Session, study_instance_uid: str, *, actor: Actor, at: datetime) -> StudyStatus:
     """Return what a gateway is told of a study."""
     require(actor, Action.SEE_STATUS)
     study = ingest.study_of(session, study_instance_uid, actor=actor)
     found = queries.fetch(session, Reading.study_id == study.id, facility_id=actor.facility_id, limit=LIMIT)
-    first = min((_row(one, actor, at) for one in found), key=lambda row: row.received_at, default=None)
-    return ingest.StudyStatus(
+    first = min(found, key=lambda one: (one[1].first_received_at, one[0].id), default=None)
+    if first is None:
+        return StudyStatus(state=study.state, display_status="received")
+    row = _row(first, actor, at)
+    return StudyStatus(
         state=study.state,
-        case_number=first.case_number if first else None,
-        display_status=first.display_status if first else "received",
+        case_number=row.case_number,
+        display_status=row.display_status,
+        due_at=row.due_at,
+        is_assigned=row.assignee is not None,
+        pause_reason=_pause_reason(session, study, first[0]),
     )
+
+
+def _pause_reason(session: Session, study: Study, case: Reading) -> str:
+    """Return why nobody reads a case just now, as the person said who stopped it; empty when nothing is stopped."""
+    if case.state == "on_hold":
+        machine, thing, state = Machine.READING, case.id, case.state
+    elif study.state in {"quarantined", "rejected"}:
+        machine, thing, state = Machine.STUDY, study.id, study.state
+    else:
+        return ""
+    said = session.scalar(
+        select(WorkflowEvent.reason)
+        .where(
+            WorkflowEvent.machine == machine,
+            WorkflowEvent.object_id == thing,
+            WorkflowEvent.to_state == state,
+        )
+        .order_by(WorkflowEvent.id.desc())
+        .limit(1)
+    )
+    return (said or "")[:500]
 
 
 def _held(manifest: dict[str, Any] | None) -> tuple[dict[str, Any], ...]:

@@ -71,6 +71,7 @@ class RenderingView:
     failure: str
     revision: int
     is_signed: bool
+    signed_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -239,6 +240,7 @@ def rendering(
         failure=found.failure,
         revision=found.revision,
         is_signed=found.version.status != "draft",
+        signed_at=found.version.signed_at,
     )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from teleread.domain.access import Actor
 from teleread.domain.workflow import START, Machine, Who, next_state
 from teleread.errors import StateChangedMeanwhile
+from teleread.storage.models.critical import CriticalFinding
 from teleread.storage.models.deliveries import Delivery
 from teleread.storage.models.orders import Order
 from teleread.storage.models.readings import Reading
@@ -16,7 +17,7 @@ from teleread.storage.models.records import WorkflowEvent
 from teleread.storage.models.reports import ReportVersion
 from teleread.storage.models.studies import Study
 
-Stateful = Order | Study | Reading | ReportVersion | Delivery
+Stateful = Order | Study | Reading | ReportVersion | Delivery | CriticalFinding
 
 #: Which machine a thing follows, and the column that holds its state.
 MACHINES: dict[type[Any], tuple[Machine, str]] = {
@@ -25,6 +26,7 @@ MACHINES: dict[type[Any], tuple[Machine, str]] = {
     Reading: (Machine.READING, "state"),
     ReportVersion: (Machine.REPORT_VERSION, "status"),
     Delivery: (Machine.DELIVERY, "state"),
+    CriticalFinding: (Machine.CRITICAL_FINDING, "state"),
 }
 
 
@@ -62,7 +64,7 @@ def apply(
 
     Parameters
     ----------
-    thing : Order, Study, Reading, ReportVersion or Delivery
+    thing : Order, Study, Reading, ReportVersion, Delivery or CriticalFinding
         As loaded in this session; its state is what the caller decided upon.
     event : str
     actor : Actor
@@ -109,7 +111,7 @@ def apply(
 def capacities(thing: Stateful, actor: Actor) -> frozenset[str]:
     """Return the roles of the actor and its relations to the thing."""
     found = set(actor.roles)
-    reading = thing.reading if isinstance(thing, ReportVersion) else thing
+    reading = thing.reading if isinstance(thing, ReportVersion | CriticalFinding) else thing
     if isinstance(reading, Reading) and actor.user_id is not None and reading.assignee_id == actor.user_id:
         found.add(Who.ASSIGNEE)
     return frozenset(found)

@@ -16,20 +16,25 @@ from teleread.services.viewing import ViewLog
 from teleread.storage.blobs import BlobStore
 from teleread.storage.session import open_engine
 from teleread.web import (
+    account,
     admin,
     auth,
     coordination,
+    critical,
     enrolment,
     errors,
+    events,
     facilities,
     fonts,
     gate,
     gateway_api,
     health,
+    live,
     permissions,
     readings,
     reports,
     security,
+    styleguide,
     viewer,
     worklist,
 )
@@ -48,14 +53,18 @@ BLUEPRINTS: dict[str, tuple[Blueprint, ...]] = {
     "people": (
         health.blueprint,
         auth.blueprint,
+        account.blueprint,
         worklist.blueprint,
+        live.blueprint,
         readings.blueprint,
         reports.blueprint,
         facilities.blueprint,
         coordination.blueprint,
+        critical.blueprint,
         admin.blueprint,
         enrolment.blueprint,
         fonts.blueprint,
+        styleguide.blueprint,
         qido.blueprint,
         wado.blueprint,
         stow.blueprint,
@@ -100,6 +109,8 @@ def create_app(
         MAX_FORM_MEMORY_SIZE=PEOPLE_BODY_LIMIT,
         TEMPLATES_AUTO_RELOAD=False,
         ONLY_JSON=listener == "gateway",
+        EVENTS_ADDRESS=live.address(settings.events_url),
+        PAGE_POLICY=security.content_security_policy(events.origin_of(settings.events_url)),
     )
     app.session_interface = security.TokenSessions(key)
     engine = engine if engine is not None else open_engine(settings)

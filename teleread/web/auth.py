@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, redirect, render_template, request, session, url_for
 from flask_login import UserMixin, current_user
@@ -10,12 +11,13 @@ from flask_login import UserMixin, current_user
 from teleread import clock
 from teleread.dicomweb.context import actor, centre
 from teleread.domain.access import Action, allows
-from teleread.errors import NotAllowed, NotSignedIn
-from teleread.services import accounts
+from teleread.errors import NotAllowed, NotFound, NotSignedIn
+from teleread.services import accounts, factors
+from teleread.services.factors import KeyAnswer, Site
 from teleread.storage.session import transaction
 from teleread.web.gate import from_where, session_token
 from teleread.web.i18n import LANGUAGES
-from teleread.web.security import safe_next
+from teleread.web.security import device_cookie, device_of, safe_next
 
 if TYPE_CHECKING:
     from flask import Request
@@ -31,9 +33,9 @@ FIRST_PLACES: tuple[tuple[Action, str], ...] = (
     (Action.COORDINATE, "coordination.coordination"),
     (Action.MANAGE_FACILITIES, "admin.admin"),
     (Action.SEE_STATUS, "facilities.status"),
+    (Action.SEE_AUDIT, "admin.audit_search"),
 )
 
-THEMES = ("dark", "light")
 PREFERENCE_SECONDS = 365 * 24 * 3600
 
 
@@ -58,6 +60,33 @@ def _cookie() -> TokenSession:
     return cast("TokenSession", session._get_current_object())  # type: ignore[attr-defined]
 
 
+def renew_token() -> None:
+    """Give the browser another token for its session: both factors were asked for again."""
+    with transaction(centre().engine) as db:
+        token = accounts.renew_session(db, g.person.session_id)
+    _cookie().replace_token(token, same_session=True)
+
+
+def start_session(token: str) -> None:
+    """Give the browser the token of a session that has just begun."""
+    _cookie().replace_token(token)
+
+
+def site() -> Site | None:
+    """Return what security keys bind themselves to; None where the centre has no host name but an address."""
+    address = urlsplit(centre().settings.public_url)
+    host = address.hostname or ""
+    if not host or ":" in host or host.rpartition(".")[2].isdigit():
+        return None
+    return Site(host, f"{address.scheme}://{address.netloc}", centre().settings.session_key())
+
+
+def key_answer() -> KeyAnswer | None:
+    """Return the answer of a security key in this form, if there is one."""
+    response, here = request.form.get("key", ""), site()
+    return KeyAnswer(response, session_token(), here) if response and here is not None else None
+
+
 def half_width(text: str) -> str:
     """Return digits as ASCII: a Japanese keyboard may send them full-width, with blanks between."""
     return "".join(text.split()).translate(str.maketrans("０１２３４５６７８９", "0123456789"))
@@ -76,7 +105,9 @@ def _has_expired() -> bool:
 
 def _sign_in_page(problem: str | None = None, status: int = 200) -> ResponseReturnValue:
     target = safe_next(request.args.get("next"))
-    page = render_template("sign_in.html", problem=problem, next=target, expired=_has_expired())
+    page = render_template(
+        "sign_in.html", problem=problem, next=target, expired=_has_expired(), keys=site() is not None
+    )
     return page, status
 
 
@@ -85,19 +116,51 @@ def sign_in() -> ResponseReturnValue:
     """Show the form; take user name, password and one-time code together, so that none is told to be right."""
     if request.method == "GET":
         return _sign_in_page()
+    username = request.form.get("username", "")
+    secret = centre().settings.session_key()
     try:
         token = accounts.authenticate(
             centre().engine,
-            request.form.get("username", ""),
+            username,
             request.form.get("password", ""),
             half_width(request.form.get("totp", "")),
             from_where=from_where(),
             at=clock.now(),
+            device=device_of(request, secret, username),
+            key=key_answer(),
         )
     except NotSignedIn:
         return _sign_in_page("sign_in.refused", 401)
-    _cookie().replace_token(token)
-    return redirect(safe_next(request.args.get("next")) or url_for("auth.home"), 303)
+    start_session(token)
+    answer = cast("Response", redirect(safe_next(request.args.get("next")) or url_for("auth.home"), 303))
+    name, value = device_cookie(secret, username)
+    answer.set_cookie(
+        name, value, max_age=PREFERENCE_SECONDS, secure=True, httponly=True, samesite="Strict", path="/"
+    )
+    return answer
+
+
+@blueprint.post("/sign-in/key")
+def key_question() -> ResponseReturnValue:
+    """Ask for a security key; the answer is alike for people who have one, have none, or do not exist."""
+    here = site()
+    if here is None:
+        raise NotFound("security keys need a host name")
+    with transaction(centre().engine) as db:
+        question = factors.ask_for_key(
+            db, request.form.get("username", ""), session_token(), site=here, at=clock.now()
+        )
+    # The challenge is this browser's: its token has to stay the same until the answer.
+    _cookie().changed = True
+    return Response(question, mimetype="application/json")
+
+
+@blueprint.post("/lock")
+def lock() -> ResponseReturnValue:
+    """Close the session until the person signs in again; the page has hidden itself."""
+    with transaction(centre().engine) as db:
+        accounts.lock_session(db, session_token(), at=clock.now())
+    return "", 204
 
 
 @blueprint.post("/sign-out")
@@ -107,15 +170,25 @@ def sign_out() -> ResponseReturnValue:
         accounts.end_session(db, session_token(), at=clock.now())
     _cookie().replace_token(None)
     answer = redirect(url_for("auth.sign_in"), 303)
-    answer.headers["Clear-Site-Data"] = '"storage"'
+    answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     return answer
 
 
 @blueprint.post("/preferences")
 def preferences() -> ResponseReturnValue:
-    """Keep language and theme in the browser."""
+    """Keep language, theme and size of text: with the account of who is signed in, else in the browser."""
     answer = cast("Response", redirect(safe_next(request.form.get("next")) or url_for("auth.sign_in"), 303))
-    for name, known in (("language", LANGUAGES), ("theme", THEMES)):
+    if current_user.is_authenticated:
+        size = request.form.get("size", "")
+        with transaction(centre().engine) as db:
+            accounts.keep_preferences(
+                db,
+                actor=actor(),
+                language=request.form.get("language", ""),
+                theme=request.form.get("theme", ""),
+                size=int(size) if size.isascii() and size.isdigit() and len(size) < 4 else 0,
+            )
+    for name, known in (("language", LANGUAGES), ("theme", accounts.THEMES)):
         value = request.form.get(name)
         if value in known:
             answer.set_cookie(

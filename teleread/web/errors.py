@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from teleread.dicomweb.errors import error_body, error_headers, http_status
 from teleread.domain.identifiers import CROCKFORD
-from teleread.errors import InvalidInput, NotSignedIn, TelereadError
+from teleread.errors import InvalidInput, NotSignedIn, PasswordIsInitial, TelereadError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -69,6 +69,8 @@ def _answer_tree(error: TelereadError) -> ResponseReturnValue:
         # A form that was sent cannot be sent again by a redirect; its page can be opened again.
         here = request.full_path.rstrip("?") if request.method == "GET" else None
         return redirect(url_for("auth.sign_in", next=here if here != "/" else None), 303)
+    if isinstance(error, PasswordIsInitial):
+        return redirect(url_for("account.account"), 303)
     return _page(status, field=error.field if isinstance(error, InvalidInput) else None), status, headers
 
 

@@ -12,7 +12,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from teleread import clock
 from teleread.dicomweb.context import centre
 from teleread.domain import access
-from teleread.errors import InvalidInput, NotAllowed, NotSignedIn, Unavailable
+from teleread.errors import InvalidInput, NotAllowed, NotSignedIn, PasswordIsInitial, Unavailable
 from teleread.services import accounts, facilities
 from teleread.storage.session import transaction
 from teleread.web.permissions import TABLES, Door, Rule
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from teleread.web.security import TokenSession
 
 csrf = CSRFProtect()
+
+#: Sent with what a page asks by itself: an open list must not keep a person signed in who has left.
+BACKGROUND_HEADER = "Teleread-Background"
+#: Whoever has a password that somebody else has seen goes nowhere else before choosing another.
+INITIAL_PASSWORD_ROUTES = frozenset({"account.account", "account.password", "auth.sign_out", "auth.lock"})
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
@@ -48,6 +53,7 @@ def _session_user(*, writes: bool) -> accounts.SignedIn | None:
             from_where=from_where(),
             idle=timedelta(seconds=settings.idle_seconds),
             absolute=timedelta(seconds=settings.absolute_seconds),
+            note=BACKGROUND_HEADER not in request.headers,
         )
 
 
@@ -61,6 +67,7 @@ def _by_session() -> bool:
     if found is None:
         return False
     g.person, g.actor = found, found.actor
+    cast("TokenSession", session).name = found.session_name
     return True
 
 
@@ -115,6 +122,8 @@ def _pass(rule: Rule) -> None:
         pass
     elif _by_session():
         _check_csrf()
+        if g.person.password_is_initial and request.endpoint not in INITIAL_PASSWORD_ROUTES:
+            raise PasswordIsInitial
     else:
         raise NotSignedIn("the session has ended, or nobody is signed in")
     if rule.action is not None:

@@ -9,8 +9,10 @@ from flask import Blueprint, Response, jsonify, request
 from teleread import clock
 from teleread.dicomweb.context import actor, centre
 from teleread.errors import InvalidInput
+from teleread.services import critical as findings
 from teleread.services import delivery, facilities, ingest, orders, reading
 from teleread.storage.session import transaction
+from teleread.wire.critical import CriticalAcknowledgement, CriticalList
 from teleread.wire.heartbeat import Heartbeat
 from teleread.wire.manifest import StudyManifest
 from teleread.wire.orders import OrderNotice
@@ -47,9 +49,7 @@ def study(study_uid: str) -> ResponseReturnValue:
     """Answer what has become of a study."""
     with transaction(centre().engine, writes=False) as session:
         found = reading.study_status(session, study_uid, actor=actor(), at=clock.now())
-    return jsonify(
-        {"state": found.state, "case_number": found.case_number, "display_status": found.display_status}
-    )
+    return jsonify(found.to_json())
 
 
 @blueprint.put("/orders/<order_id>")
@@ -87,6 +87,23 @@ def package_event(package_id: str) -> ResponseReturnValue:
     with transaction(centre().engine) as session:
         state = delivery.record_event(session, package_id, message, actor=actor(), at=clock.now())
     return jsonify({"state": state})
+
+
+@blueprint.get("/critical")
+def critical() -> ResponseReturnValue:
+    """List the critical findings that the facility has still to take note of."""
+    with transaction(centre().engine, writes=False) as session:
+        found = findings.notices(session, actor=actor())
+    return jsonify(CriticalList(findings=tuple(found)).to_json())
+
+
+@blueprint.post("/critical/<critical_id>/acknowledgement")
+def critical_acknowledgement(critical_id: str) -> ResponseReturnValue:
+    """Note that a doctor at the facility took note; saying it again changes nothing."""
+    message = CriticalAcknowledgement.from_json(_document())
+    with transaction(centre().engine) as session:
+        found = findings.acknowledge_at_gateway(session, critical_id, message, actor=actor(), at=clock.now())
+    return jsonify(found.to_json())
 
 
 @blueprint.post("/heartbeat")

@@ -6,6 +6,8 @@ searches the templates for words that did not come through here.
 
 from __future__ import annotations
 
+from teleread.web import texts_board, texts_console, texts_design, texts_live, texts_locks
+
 LANGUAGES = ("ja", "en")
 DEFAULT_LANGUAGE = "ja"
 
@@ -266,10 +268,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "この症例には保存できません（{message}）。内容はこのタブに残っています。",
         "The centre does not take this ({message}). Your text is kept in this tab.",
     ),
-    "save.too_long": (
-        "一つの欄は {limit}字までです。超えた部分は消していません。",
-        "The limit is {limit} characters a section. Nothing was cut.",
-    ),
     "conflict.title": (
         "別のタブの方が新しい内容です。両方を並べて選べます。",
         "The other tab is newer. You can see both and choose.",
@@ -472,6 +470,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "error.other.title": ("この操作はできませんでした", "That did not work"),
     "error.other.text": ("画面を開き直して、もう一度お試しください。", "Open the page again and repeat."),
 }
+TEXTS |= texts_design.TEXTS
+
+TEXTS |= texts_live.TEXTS
+TEXTS |= texts_board.TEXTS
+
+TEXTS |= texts_locks.TEXTS
+
+TEXTS |= texts_console.TEXTS
 
 
 def text(language: str, key: str, **values: object) -> str:

@@ -13,7 +13,7 @@ from teleread.dicomweb.wado import window_of_query
 from teleread.domain.access import Action, allows
 from teleread.domain.reporting import REQUIRED_SECTIONS, SECTION_LIMIT, SECTIONS
 from teleread.errors import InvalidInput, NotFound, StateChangedMeanwhile, TransitionNotAllowed
-from teleread.services import reading, reporting
+from teleread.services import case_context, reading, reporting
 from teleread.storage.queries import images
 from teleread.storage.session import transaction
 from teleread.web import viewer
@@ -21,7 +21,8 @@ from teleread.web.errors import wants_json
 from teleread.web.i18n import text, texts
 from teleread.web.views.cases import case_number_of, case_row, row_json
 from teleread.web.views.layout import language
-from teleread.web.views.times import clock_time, moment
+from teleread.web.views.marks import Mark, priority_mark, state_mark
+from teleread.web.views.times import clock_time, date_gap, moment, study_moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,12 @@ _CT_WINDOWS = (
 _SECTION_ROWS = {"findings": 7, "impression": 4}
 
 
+#: A browser lays out one block of a million characters for half a minute, and blocks of this size as they come up.
+_PART = 10_000
+#: A history that is shown without being asked for.
+_SHORT = 280
+
+
 @dataclass(frozen=True)
 class SeriesView:
     """A series in the image pane: `frames` are addresses of its pictures, in order."""
@@ -87,6 +94,45 @@ class SignedView:
     status_key: str
     signer: str
     signed: str
+    sections: list[SectionView]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of the request: its name and what the facility said."""
+
+    text_key: str
+    words: str
+
+
+@dataclass(frozen=True)
+class RequestView:
+    """The facility's request; `is_here` is False while only the study speaks."""
+
+    is_here: bool
+    question: str
+    line: str
+    phone: str
+    priority: Mark
+    facts: list[Fact]
+    history: list[str]
+    is_short: bool
+    history_length: str
+
+
+@dataclass(frozen=True)
+class PriorView:
+    """Another study of the same pseudonym, with the text of its newest signed report."""
+
+    case_number: str
+    url: str
+    date: str
+    gap: str
+    examination: str
+    state: Mark
+    signer: str
+    signed: str
+    status_key: str
     sections: list[SectionView]
 
 
@@ -129,6 +175,50 @@ def _sections(values: dict[str, str]) -> list[SectionView]:
     ]
 
 
+def _request(found: case_context.RequestView) -> RequestView:
+    spoken = language()
+    contrast = text(spoken, f"request.contrast.{found.contrast}") if found.contrast else ""
+    facts = (
+        ("request.examination", found.examination),
+        ("request.body_part", found.body_part),
+        ("request.contrast", contrast),
+        ("request.department", found.department),
+        ("request.doctor", found.doctor),
+        ("request.phone", found.callback_phone),
+        ("request.asked", moment(found.requested_at) if found.requested_at else ""),
+    )
+    return RequestView(
+        is_here=found.requested_at is not None,
+        question=found.clinical_question,
+        line=" · ".join(part for part in (found.department, found.doctor, found.body_part, contrast) if part),
+        phone=found.callback_phone,
+        priority=priority_mark(found.priority),
+        facts=[Fact(key, words or text(spoken, "request.unsaid")) for key, words in facts],
+        history=[found.history[at : at + _PART] for at in range(0, len(found.history), _PART)],
+        is_short=0 < len(found.history) <= _SHORT,
+        history_length=text(spoken, "request.length", count=f"{len(found.history):,}"),
+    )
+
+
+def _priors(found: Sequence[case_context.PriorView], study_date: str) -> list[PriorView]:
+    spoken = language()
+    return [
+        PriorView(
+            case_number=one.case_number,
+            url=url_for("readings.case", case_number=one.case_number),
+            date=study_moment(one.study_date, "") or text(spoken, "priors.undated"),
+            gap=date_gap(one.study_date, study_date, spoken),
+            examination=" ".join(part for part in ("/".join(one.modalities), one.study_description) if part),
+            state=state_mark(one.display_status),
+            signer=one.signer,
+            signed=moment(one.signed_at) if one.signed_at else "",
+            status_key=f"version.{one.version_status}" if one.version_status else "",
+            sections=[section for section in _sections(one.sections) if section.text],
+        )
+        for one in found
+    ]
+
+
 def case_page(typed: str, notice: str | None = None, status: int = 200) -> ResponseReturnValue:
     """Return the page of a case, with a notice above the report where something was refused."""
     case_number = case_number_of(typed)
@@ -143,6 +233,8 @@ def case_page(typed: str, notice: str | None = None, status: int = 200) -> Respo
         )
         series = _series(case_number, pictures)
         images_view = viewer.view(session, case_number) if pictures else None
+        asked = case_context.request_view(session, case_number, actor=who)
+        others = case_context.priors(session, case_number, actor=who, at=at) if not wants_json() else ()
         history = reporting.draft_history(session, case_number, actor=who) if found.may_write else []
     if wants_json():
         return jsonify(row_json(found.row) | {"revision": found.revision}), status
@@ -163,7 +255,8 @@ def case_page(typed: str, notice: str | None = None, status: int = 200) -> Respo
     page = render_template(
         "case.html",
         case=case,
-        question=found.sections["clinical_question"],
+        asked=_request(asked),
+        priors=_priors(others, found.row.study_date),
         viewer=images_view,
         series=series,
         presets=_CT_WINDOWS if "CT" in case.examination.split(" ")[0].split("/") else (_OWN_WINDOW,),

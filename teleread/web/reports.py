@@ -19,8 +19,9 @@ from teleread.errors import (
 from teleread.services import case_images, reading, reporting, signing, viewing
 from teleread.storage.session import transaction
 from teleread.web import viewer
-from teleread.web.auth import half_width
+from teleread.web.auth import half_width, renew_token
 from teleread.web.errors import wants_json
+from teleread.web.i18n import texts
 from teleread.web.readings import case_page
 from teleread.web.security import PDF_SECURITY_POLICY
 from teleread.web.views.cases import CaseRow, case_number_of, case_row
@@ -97,7 +98,9 @@ def request_review(case_number: str) -> ResponseReturnValue:
         raise InvalidInput("revision", "has to be a whole number")
     try:
         with transaction(centre().engine) as session:
-            if (told := viewer.shown_of_form(request.form)) is not None:
+            has_viewer = viewer.is_on_the_page(session, case_number)
+            told = viewer.shown_of_form(request.form, required=has_viewer)
+            if told is not None:
                 shown, confirmed = told
                 case_images.check_shown(
                     session, case_number, shown, confirmed=confirmed, actor=actor(), at=clock.now()
@@ -131,6 +134,8 @@ def _review_page(
             "pages": rendering.pages,
             "missing_glyphs": rendering.missing_glyphs,
             "failure": rendering.failure,
+            "is_signed": rendering.is_signed,
+            "signed": moment(rendering.signed_at)[-5:] if rendering.signed_at else "",
         }
         return jsonify(body), status
     if rendering.is_signed:
@@ -145,6 +150,7 @@ def _review_page(
         pdf_url=url_for("reports.review_pdf", case_number=case_number, rendering_id=rendering_id),
         digest_groups=" ".join(digest[at : at + 4] for at in range(0, len(digest), 4)),
         problem=problem,
+        texts=texts(language(), "sign.") | texts(language(), "review."),
         here=url_for("reports.review", case_number=case_number, rendering_id=rendering_id),
     )
     return page, status
@@ -193,6 +199,7 @@ def sign(case_number: str) -> ResponseReturnValue:
         if isinstance(error, ReauthenticationFailed):
             return _review_page(case_number, rendering_id, "review.refused", 403)
         return _review_page(case_number, rendering_id, "review.changed", 409)
+    renew_token()
     if wants_json():
         return jsonify(
             {

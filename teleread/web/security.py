@@ -1,6 +1,6 @@
 """Headers of every answer, and the cookie.
 
-One cookie exists beside the two for language and theme: it holds a random token and nothing else.
+One cookie exists beside those for language, theme and known browsers: it holds a random token and nothing else.
 Before sign-in the token ties a form to the browser that asked for it; sign-in replaces it by the
 token of the session that the centre keeps, so no token survives the step (session fixation).
 """
@@ -13,7 +13,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flask import g
+from flask import current_app, g
 from flask.sessions import SessionInterface, SessionMixin
 
 if TYPE_CHECKING:
@@ -33,7 +33,16 @@ _POLICY = {
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
 }
-CONTENT_SECURITY_POLICY = "; ".join(f"{name} {value}" for name, value in _POLICY.items())
+
+
+def content_security_policy(events_origin: str = "") -> str:
+    """Return the policy of our pages; scripts may talk to us and, where it is another origin, to the streams."""
+    rows = _POLICY | {"connect-src": f"'self' {events_origin}".strip()}
+    return "; ".join(f"{name} {value}" for name, value in rows.items())
+
+
+CONTENT_SECURITY_POLICY = content_security_policy()
+
 
 # The browser shows a PDF with a page of its own inside the answer; that page needs its styles and
 # the object itself. Nothing but our own pages may frame it.
@@ -42,13 +51,15 @@ PDF_SECURITY_POLICY = (
 )
 
 HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    "Permissions-Policy": (
+        "camera=(), microphone=(), geolocation=(), payment=(), usb=(), "
+        "publickey-credentials-get=(self), publickey-credentials-create=(self)"
+    ),
     "Strict-Transport-Security": "max-age=31536000",
     # A reading terminal keeps no images and no text when the tab is closed.
     "Cache-Control": "no-store",
@@ -63,14 +74,22 @@ class TokenSession(dict[str, Any], SessionMixin):
         self.token = token
         self.new = is_new
         self.changed = False
+        #: What the centre calls the session that the token opens, once the gate has looked; forms are tied to it.
+        self.name: str | None = None
         self._key = key
 
-    def replace_token(self, token: str | None) -> None:
-        """Give the browser another token: at sign-in the session's, at sign-out a fresh one."""
+    def replace_token(self, token: str | None, *, same_session: bool = False) -> None:
+        """Give the browser another token: at sign-in the session's, at sign-out a fresh one.
+
+        After a step that asked for both factors again the session stays `same_session`: forms that are open in other
+        tabs stay good.
+        """
         self.token = token or secrets.token_urlsafe(32)
         self.changed = True
-        self.clear()
-        g.pop("csrf_token", None)
+        if not same_session:
+            self.name = None
+            self.clear()
+            g.pop("csrf_token", None)
 
     def __contains__(self, name: object) -> bool:
         return name == "csrf_token" or super().__contains__(name)
@@ -79,7 +98,8 @@ class TokenSession(dict[str, Any], SessionMixin):
         if name == "csrf_token":
             if self.new:
                 self.changed = True
-            return hmac.new(self._key, b"csrf\0" + self.token.encode(), hashlib.sha256).hexdigest()
+            tied_to = self.name if self.name is not None else self.token
+            return hmac.new(self._key, b"csrf\0" + tied_to.encode(), hashlib.sha256).hexdigest()
         return super().__getitem__(name)
 
 
@@ -101,8 +121,33 @@ class TokenSessions(SessionInterface):
             response.vary.add("Cookie")
 
 
+def _device_mac(key: bytes, username: str, nonce: str) -> str:
+    text = f"device\0{username}\0{nonce}".encode("utf-8", "surrogatepass")
+    return hmac.new(key, text, hashlib.sha256).hexdigest()
+
+
+def device_cookie(key: bytes, username: str) -> tuple[str, str]:
+    """Return name and value of the cookie by which a browser proves later that this person signed in with it."""
+    nonce = secrets.token_urlsafe(12)
+    return _device_cookie_name(key, username), f"{nonce}.{_device_mac(key, username, nonce)}"
+
+
+def _device_cookie_name(key: bytes, username: str) -> str:
+    # One for each person of a shared terminal; the name does not tell whose.
+    return f"__Host-known-{_device_mac(key, username, '')[:12]}"
+
+
+def device_of(request: Request, key: bytes, username: str) -> str:
+    """Return the name of the browser if this person signed in with it before, else an empty text."""
+    value = request.cookies.get(_device_cookie_name(key, username), "")
+    nonce, _, mac = value.partition(".")
+    is_ours = hmac.compare_digest(mac.encode("utf-8", "replace"), _device_mac(key, username, nonce).encode())
+    return nonce if nonce and is_ours else ""
+
+
 def add_headers(response: Response) -> Response:
     """Put the security headers on an answer; a route may have set a stricter or fitting one itself."""
+    response.headers.setdefault("Content-Security-Policy", current_app.config["PAGE_POLICY"])
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response

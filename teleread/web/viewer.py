@@ -115,17 +115,31 @@ def view(session: Session, case_number: str) -> ViewerView | None:
     return ViewerView(url, own, found.studies, found.frames, texts(language(), "viewer."))
 
 
-def shown_of_form(form: Mapping[str, str]) -> tuple[Shown, bool] | None:
+def is_on_the_page(session: Session, case_number: str) -> bool:
+    """Say whether the page of this case has a viewer in it: one is laid, and there is something to show."""
+    try:
+        laid_build()
+        return case_images.case_images(session, case_number, actor=actor()).frames > 0
+    except (NotFound, Unavailable):
+        return False
+
+
+def shown_of_form(form: Mapping[str, str], *, required: bool) -> tuple[Shown, bool] | None:
     """Return what the case page says its viewer shows, and whether doubts were confirmed.
 
-    None when the form has no such fields: it is not from a page with a viewer.
+    Parameters
+    ----------
+    required : bool
+        The page of this case has a viewer. Without one None is returned when the form has no such fields.
 
     Raises
     ------
     InvalidInput
-        A number that is none, or more studies than a screen can show.
+        The fields are missing, a number is none, or there are more studies than a screen can show.
     """
     if "shown_answered" not in form:
+        if required:
+            raise InvalidInput("shown_answered", "has to say what the viewer shows")
         return None
     failed = form.get("shown_failed", "0")
     if not failed.isascii() or not failed.isdigit() or len(failed) > 9:

@@ -13,6 +13,7 @@ from teleread.wire.message import (
     OptionalUID,
     TimeText,
     UIDText,
+    is_at_most,
     is_text,
 )
 
@@ -87,8 +88,15 @@ class ManifestAnswer(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class StudyStatus(Message):
-    """How far a study is at the centre: its state, its case, and the word that lists show for it."""
+    """How far a study is at the centre: its state, its case, and the word that lists show for it.
+
+    `due_at` is the time by which the report was promised, `is_assigned` says whether a reader has the case (not
+    who), `pause_reason` why nobody reads on just now; empty while nothing is paused.
+    """
 
     state: str
     case_number: str | None = None
     display_status: str
+    due_at: datetime | None = None
+    is_assigned: bool = False
+    pause_reason: Annotated[str, is_at_most(500)] = ""

@@ -3,6 +3,7 @@
 A peer that is installed is measured beside ours on the same files in turn; one that is not is said to be missing.
 """
 
+import io
 import json
 import os
 import shutil
@@ -14,17 +15,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from teleread import clock
 from teleread.demo.demo import RoundTrip
-from teleread.demo.road import GATEWAY_AE, PACS_AE, Road
+from teleread.demo.road import FACILITY_CODE, GATEWAY_AE, PACS_AE, Road
 from teleread.demo.study import write_study
 from teleread.dicom.deid.deidentify import deidentify_file
 from teleread.dicom.deid.profile import FacilityKeys
+from teleread.domain.access import system_actor
 from teleread.rendering.context import ReportContent
 from teleread.rendering.report_pdf import render_in_child, warm_up
+from teleread.services import accounts
+from teleread.storage.session import open_engine, transaction
 from teleread.up import free_port
+from teleread.web.security import COOKIE
 
 ROUNDS = 3
 TRIPS = 5
@@ -189,11 +195,138 @@ def round_trip() -> None:
         )
 
 
+STREAMS = 300
+ASKED = 40
+
+
+def p95(values: list[float]) -> dict[str, float]:
+    """Return the middle and the 95th percentile of some milliseconds."""
+    return {
+        "p50": round(statistics.median(values), 1),
+        "p95": round(statistics.quantiles(values, n=20)[-1], 1),
+    }
+
+
+def _ms(act: Callable[[int], object], times: int) -> list[float]:
+    taken = []
+    for number in range(times):
+        began = time.perf_counter()
+        act(number)
+        taken.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+@contextmanager
+def _open_streams(road: Road, cookies: list[str], count: int) -> Iterator[None]:
+    """Hold streams open and read them, as many a person as allowed."""
+    import asyncio
+    import ssl
+
+    settings = road.centre.settings
+    trust = ssl.create_default_context(cafile=settings.ca_certificate)
+    loop = asyncio.new_event_loop()
+    opened = threading.Semaphore(0)
+
+    async def follow(cookie: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", settings.events_port, ssl=trust)
+        writer.write(
+            f"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {settings.public_url}\r\n"
+            f"Cookie: {COOKIE}={cookie}\r\n\r\n".encode()
+        )
+        status = await reader.readline()
+        if b" 200 " not in status:
+            raise RuntimeError(status.decode())
+        opened.release()
+        while await reader.read(4096):
+            pass
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(follow(cookies[n % len(cookies)]) for n in range(count)))
+
+    task = loop.create_task(all_of_them())
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        for _ in range(count):
+            if not opened.acquire(timeout=60):
+                raise TimeoutError("the streams did not open")
+        yield
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+
+
+def _store(road: Road, folder: Path) -> Callable[[int], object]:
+    """Return an act that stores one instance by STOW-RS with a client's token."""
+    import httpx
+    import pydicom
+
+    engine = open_engine(road.centre.settings)
+    with transaction(engine) as session:
+        text = accounts.create_token(
+            session, name="bench", scopes=["dicomweb.write"], facility_code=FACILITY_CODE,
+            expires_at=clock.now() + timedelta(hours=1), actor=system_actor("bench"), at=clock.now(),
+        )  # fmt: skip
+    engine.dispose()
+    source = _copies(folder / "stow-in", 1)[0]
+    clean = folder / "stow.dcm"
+    deidentify_file(source, clean, keys=KEYS)
+    client = httpx.Client(
+        base_url=road.url, verify=os.fspath(road.centre.settings.ca_certificate), timeout=60
+    )
+
+    def act(_: int) -> None:
+        dataset = pydicom.dcmread(clean)
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+        stream = io.BytesIO()
+        dataset.save_as(stream, enforce_file_format=True)
+        body = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + stream.getvalue() + b"\r\n--x--\r\n"
+        answer = client.post(
+            "/dicom-web/studies", content=body,
+            headers={"Authorization": f"Bearer {text}", "Content-Type": 'multipart/related; type="application/dicom"; boundary=x'},
+        )  # fmt: skip
+        if answer.status_code != 200:
+            raise RuntimeError(f"{answer.status_code}: {answer.text[:300]}")
+
+    return act
+
+
+def streams() -> None:
+    """STOW-RS and the password check of a sign-in, with hundreds of event streams open, against idle."""
+    readers = -(-STREAMS // 8)
+    with _folder() as folder, _road(folder / "road", readers + 2 * ASKED) as road:
+        people = road.readers()
+        cookies = []
+        for person in people[:readers]:
+            client = road.reader(person)
+            client.sign_in()
+            cookies.append(client.cookie(COOKIE))
+        fresh = iter(people[readers:])
+
+        def sign_in(_: int) -> None:
+            road.reader(next(fresh)).sign_in()
+
+        store = _store(road, folder)
+        _ms(store, 5)
+        idle = {"stow_ms": p95(_ms(store, ASKED)), "sign_in_ms": p95(_ms(sign_in, ASKED))}
+        with _open_streams(road, cookies, STREAMS):
+            loaded = {"stow_ms": p95(_ms(store, ASKED)), "sign_in_ms": p95(_ms(sign_in, ASKED))}
+        tell("streams", streams=STREAMS, asked=ASKED, idle=idle, with_streams=loaded)
+
+
 BENCHES: dict[str, Callable[[], None]] = {
     "deidentification": deidentification,
     "report_pdf": report_pdf,
     "c_store": c_store,
     "round_trip": round_trip,
+    "streams": streams,
 }
 
 

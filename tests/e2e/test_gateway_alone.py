@@ -16,7 +16,7 @@ UV = Path(sys.executable).with_name("uv")
 #: What belongs to the centre and must not come along.
 CENTRE_ONLY = ("sqlalchemy", "redis", "rq", "weasyprint", "pikepdf", "flask_login")
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("gateway alone"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 def _run(*command: str | Path, cwd: Path) -> str:
@@ -77,7 +77,7 @@ def test_the_report_font_came_with_the_wheel(alone: tuple[Path, Path]) -> None:
 def test_its_own_tests_pass_there(alone: tuple[Path, Path]) -> None:
     python, folder = alone
     # Side by side: much of it waits for quiet times and for processes to come up.
-    chosen = ("-m", "not centre and not browser", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadgroup")
+    chosen = ("-m", "not centre and not browser", "-p", "no:cacheprovider", "-n", "2")
     out = _run(python, "-m", "pytest", "tests", *chosen, cwd=folder)
     assert " passed" in out
     assert " failed" not in out

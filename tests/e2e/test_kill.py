@@ -12,7 +12,7 @@ import pytest
 from teleread.demo.road import Road
 from tests.e2e.kills import VICTIMS, chosen, travel_struck
 
-pytestmark = [pytest.mark.e2e, pytest.mark.centre, pytest.mark.xdist_group("kill"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.centre, pytest.mark.timeout(400)]
 
 #: About how long an undisturbed trip takes on two busy cores; kills are spread over it.
 TRIP_SECONDS = 8.0

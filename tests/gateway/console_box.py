@@ -98,7 +98,16 @@ class Box:
         while worker.work():
             pass
 
-    def at_centre(self, display_status: str, case_number: str = "4MZ09D83", study_id: int = 1) -> None:
+    def at_centre(
+        self,
+        display_status: str,
+        case_number: str = "4MZ09D83",
+        study_id: int = 1,
+        *,
+        due_at: datetime | None = None,
+        is_assigned: bool = False,
+        pause_reason: str = "",
+    ) -> None:
         """Have a study uploaded, and the centre say how far it is."""
         with self.console.spool.writing() as connection:
             connection.execute(
@@ -110,9 +119,16 @@ class Box:
                 (milliseconds(self.now), case_number, study_id),
             )
             connection.execute(
-                "INSERT INTO centre_view VALUES (?, ?, ?, 0) ON CONFLICT (study_id) DO UPDATE SET"
-                " display_status = excluded.display_status",
-                (study_id, display_status, milliseconds(self.now)),
+                "INSERT OR REPLACE INTO centre_view (study_id, display_status, changed_at, next_ask_at,"
+                " due_at, is_assigned, pause_reason) VALUES (?, ?, ?, 0, ?, ?, ?)",
+                (
+                    study_id,
+                    display_status,
+                    milliseconds(self.now),
+                    milliseconds(due_at) if due_at else None,
+                    int(is_assigned),
+                    pause_reason,
+                ),
             )
 
     def report(self, state: str, *, reason: str = "", study_id: int = 1, pdf: bytes = b"") -> str:

@@ -4,11 +4,14 @@ import hashlib
 
 from sqlalchemy import select
 
-from teleread.services import audit, delivery, signing
+from teleread.services import audit, delivery, reading, signing, workflow
 from teleread.signatures import check_signatures
 from teleread.storage.models.orders import Order
+from teleread.storage.models.readings import Reading
 from teleread.storage.models.records import OutboxRow, WorkflowEvent
 from teleread.storage.models.reports import SignAuthorisation
+from teleread.storage.models.studies import Study
+from teleread.wire.manifest import StudyStatus
 from teleread.wire.receipts import DeliveryReceipt, PackageEvent
 from tests.builders.centre import Place, clean_study
 
@@ -92,3 +95,29 @@ def test_a_study_is_stored_read_signed_and_delivered_once(place: Place) -> None:
         ("delivery", "delivered"),
         ("order", "report_delivered"),
     ]
+
+
+def test_a_facility_hears_promise_reader_and_pause_but_not_who_reads(place: Place) -> None:
+    reader = place.person("reader1", "reader")
+    case_number = place.send(clean_study())
+
+    def told() -> StudyStatus:
+        with place.session(writes=False) as session:
+            uid = session.scalar(select(Study.study_instance_uid)) or ""
+            return reading.study_status(session, uid, actor=place.gateway, at=place.at)
+
+    first = told()
+    assert (first.display_status, first.is_assigned, first.pause_reason) == ("ready", False, "")
+    assert first.due_at is not None
+    assert first.due_at > place.at
+    place.write(case_number, reader)
+    assert (told().display_status, told().is_assigned) == ("reading", True)
+    with place.session() as session:
+        case = session.scalars(select(Reading)).one()
+        workflow.apply(session, case, "hold", actor=reader.actor, at=place.at, reason="前回のCTを待つ")
+    assert (told().display_status, told().pause_reason) == ("held", "前回のCTを待つ")
+    assert "reader1" not in str(told().to_json())
+    with place.session() as session:
+        case = session.scalars(select(Reading)).one()
+        workflow.apply(session, case, "resume", actor=reader.actor, at=place.at)
+    assert told().pause_reason == ""

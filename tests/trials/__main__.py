@@ -1,6 +1,7 @@
 """`make trials`: the promised figures at their full size, a JSON line each."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,8 @@ from teleread.demo.road import Road
 from teleread.supervisor import python
 from tests.e2e.identity import leaks
 from tests.e2e.kills import VICTIMS, chosen, travel, travel_struck
-from tests.trials.test_deidentify_shared import SHARED
+from tests.gateway.test_logs import run_over, tokens_in
+from tests.trials.test_deidentify_shared import SHARED, samples
 
 KILLS = 20
 
@@ -141,7 +143,49 @@ def deidentification() -> bool:
     return done.returncode == 0 and "skipped" not in summary
 
 
-TRIALS = {"deidentification": deidentification, "input": shared_input, "kills": kills}
+def logs() -> bool:
+    """Every public sample through a box that logs at DEBUG: no word of a patient in any log."""
+    files = samples()
+    with tempfile.TemporaryDirectory(prefix="teleread-trials-") as folder:
+        warnings.simplefilter("ignore")
+        taken, said = run_over(files, Path(folder))
+        # Words of a patient that are words of a log's own lines ("debug", "error") are told, not counted away.
+        wanted = {token for path in files for token in tokens_in(path)}
+        found = sorted(token.decode("utf-8", "replace") for token in wanted if token in said)
+    told = {"files": len(files), "taken": taken, "bytes": len(said), "tokens": len(wanted), "found": found}
+    print(json.dumps({"trial": "logs", **told}, ensure_ascii=False), flush=True)
+    return bool(files) and not found
+
+
+#: Tests that walk a sample of a long list in `make test`.
+LONG = (
+    "tests/web/test_pages_browser.py::test_axe_finds_no_serious_fault_on_any_page_in_either_theme",
+    "tests/web/test_pages_browser.py::test_fifty_hostile_texts_are_shown_as_text_and_run_nowhere",
+    "tests/services/test_factors.py::test_of_a_thousand_guesses_ten_an_account_and_fifty_an_address_are_looked_at",
+)
+
+
+def pages() -> bool:
+    """Every page in both themes for axe, every hostile text, every guess."""
+    done = subprocess.run(
+        python("-m", "pytest", "-q", *LONG),
+        env={**os.environ, "TELEREAD_WHOLE": "1", "CI": "true"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    summary = done.stdout.strip().splitlines()[-1]
+    print(json.dumps({"trial": "pages", "exit_status": done.returncode, "pytest": summary}), flush=True)
+    return done.returncode == 0
+
+
+TRIALS = {
+    "deidentification": deidentification,
+    "input": shared_input,
+    "kills": kills,
+    "logs": logs,
+    "pages": pages,
+}
 
 
 if __name__ == "__main__":

@@ -235,9 +235,8 @@ def without_the_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(viewer, "laid_build", missing)
 
 
-@pytest.fixture(scope="package")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    data: Path = tmp_path_factory.mktemp("centre")
+def make_house(data: Path) -> House:
+    """Lay a centre with two facilities and a person of each role."""
     settings = ServerSettings.from_env({"TELEREAD_DATA": str(data), "TELEREAD_LANGUAGE": "en"})
     prepare(settings)
     app = create_app(settings)
@@ -251,14 +250,34 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     made.person("admin", ["administrator"])
     made.person("midori", ["facility"], "midori")
     made.person("kita", ["facility"], "kita")
-    yield made
-    app.extensions["teleread"].renderer.close()
-    made.engine.dispose()
+    return made
+
+
+def close_house(house: House) -> None:
+    house.app.extensions["teleread"].renderer.close()
+    house.engine.dispose()
 
 
 @pytest.fixture(scope="package")
-def reader(house: House) -> FlaskClient:
-    return house.signed_in("reader")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    made = make_house(tmp_path_factory.mktemp("centre"))
+    yield made
+    close_house(made)
+
+
+@pytest.fixture(scope="package")
+def browsers() -> dict[str, FlaskClient]:
+    """Browsers that tests share, by the name of who has signed in."""
+    return {}
+
+
+@pytest.fixture
+def reader(house: House, browsers: dict[str, FlaskClient]) -> FlaskClient:
+    """A browser in which the reader is signed in; other tests end all sessions of a person at times."""
+    known = browsers.get("reader")
+    if known is None or known.get("/worklist", base_url=BASE).status_code != 200:
+        known = browsers["reader"] = house.signed_in("reader")
+    return known
 
 
 __all__ = ["BASE", "COOKIE", "PASSWORD", "House", "csrf"]

@@ -114,7 +114,8 @@ def test_the_page_starts_for_the_study_of_its_case_only(
         assert reader.get(base + studies, base_url=BASE).status_code == 404
     assert reader.get("/viewer/notfoundstudy", base_url=BASE).status_code == 404
     with transaction(house.engine, writes=False) as session:
-        opened = select(AuditRecord).where(AuditRecord.act == "images.open")
+        both = (sent.case_number, other.case_number)
+        opened = select(AuditRecord).where(AuditRecord.act == "images.open", AuditRecord.case_number.in_(both))
         assert [one.case_number for one in session.scalars(opened)] == [sent.case_number]
 
 
@@ -216,3 +217,12 @@ def test_a_doubt_about_the_images_has_to_be_confirmed_and_is_recorded(
             )
         ).one()
         assert len(record.detail["confirmed"]) == 1
+
+
+@laid
+def test_a_review_needs_what_the_viewer_shows(house: House) -> None:
+    client = house.signed_in("second")
+    assert ask_review(house, client, send(house, slices=1)) == 400
+    case = send(house, slices=1)
+    shown = {"shown_answered": "1", "shown_studies": case.study_instance_uid, "shown_failed": "0"}
+    assert ask_review(house, client, case, **shown) == 303

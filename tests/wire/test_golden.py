@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from teleread.errors import InvalidInput
+from teleread.wire.critical import CriticalAcknowledgement, CriticalList, CriticalNotice
 from teleread.wire.enrolment import EnrolmentAnswer, EnrolmentRequest
 from teleread.wire.heartbeat import Heartbeat, HeartbeatAnswer
 from teleread.wire.manifest import (
@@ -56,7 +57,23 @@ RECEIPT = DeliveryReceipt(
     detail="PACS 0x0000",
     at=LATER,
 )
+CRITICAL = CriticalNotice(
+    critical_id="5d1f0c2ab9e84d77a3c4e601",
+    case_number="4MZ09D83",
+    study_instance_uid="2.25.1234",
+    pseudonym="C36PV-4K2M7",
+    category="1",
+    text="急性硬膜下血腫、正中偏位あり。",
+    state="notified",
+    raised_at=AT,
+    told="例示 五郎",
+    notified_at=LATER,
+    acknowledge_by=LATER,
+)
 MESSAGES: dict[str, Message] = {
+    "critical_notice": CRITICAL,
+    "critical_list": CriticalList(findings=(CRITICAL,)),
+    "critical_acknowledgement": CriticalAcknowledgement(person="例示 五郎", account="reiji"),
     "study_manifest": StudyManifest(
         study_instance_uid="2.25.1234",
         pseudonym="C36PV-4K2M7",
@@ -130,7 +147,14 @@ MESSAGES: dict[str, Message] = {
         callback_phone="内線 2210",
         requested_at=AT,
     ),
-    "study_status": StudyStatus(state="complete", case_number="4MZ09D83", display_status="ready"),
+    "study_status": StudyStatus(
+        state="complete",
+        case_number="4MZ09D83",
+        display_status="ready",
+        due_at=LATER,
+        is_assigned=True,
+        pause_reason="前回のCTを待っています。",
+    ),
     "order_answer": OrderAnswer(outcome="matched", case_number="4MZ09D83"),
 }
 GOLDEN_FILES = sorted(GOLDEN.glob("v*/*.json"))

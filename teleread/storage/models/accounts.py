@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from teleread.storage.models.base import Base, one_of
@@ -30,6 +30,13 @@ class User(Base):
     totp_step: Mapped[int] = mapped_column(default=0)
     is_active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
+    # Empty: what suits the role.
+    theme: Mapped[str] = mapped_column(default="", server_default="")
+    # Per cent of the usual size of text.
+    size: Mapped[int] = mapped_column(default=100, server_default="100")
+    password_changed_at: Mapped[datetime | None]
+    # Somebody else has seen the password: the person has to choose one first.
+    password_is_initial: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     facility: Mapped[Facility | None] = relationship()
 
@@ -38,12 +45,18 @@ class SignInFailure(Base):
     """A refused sign-in or re-authentication, kept for the time of the lockout."""
 
     __tablename__ = "sign_in_failure"
-    __table_args__ = (Index("ix_sign_in_failure_account", "account_sha256", "at"),)
+    __table_args__ = (
+        Index("ix_sign_in_failure_account", "account_sha256", "at"),
+        Index("ix_sign_in_failure_address", "address", "at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     # A digest, because people type passwords into the field of the user name.
     account_sha256: Mapped[str]
     at: Mapped[datetime]
+    address: Mapped[str] = mapped_column(default="", server_default="")
+    # Only of a browser that the person signed in with before: it has a budget of its own.
+    device_sha256: Mapped[str | None]
 
 
 class UserSession(Base):
@@ -58,6 +71,7 @@ class UserSession(Base):
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    locked_at: Mapped[datetime | None]
 
     user: Mapped[User] = relationship()
 

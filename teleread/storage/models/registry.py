@@ -2,15 +2,30 @@
 
 from teleread.storage.models import (
     accounts,
+    critical,
     deliveries,
     facilities,
+    factors,
     orders,
     readings,
     records,
     reports,
     studies,
+    views,
 )
 from teleread.storage.models.base import Base
 
-MODULES = (accounts, deliveries, facilities, orders, readings, records, reports, studies)
+MODULES = (
+    accounts,
+    critical,
+    deliveries,
+    facilities,
+    factors,
+    orders,
+    readings,
+    records,
+    reports,
+    studies,
+    views,
+)
 metadata = Base.metadata

@@ -38,11 +38,36 @@
     banner.querySelector("[data-banner-link]").hidden = !link;
   };
   const keep = () => {
-    if (isDirty()) sessionStorage.setItem(key, JSON.stringify({ base_revision: revision, sections: sections() }));
-    else sessionStorage.removeItem(key);
+    try {
+      if (isDirty()) sessionStorage.setItem(key, JSON.stringify({ base_revision: revision, sections: sections() }));
+      else sessionStorage.removeItem(key);
+    } catch {
+      // The tab's store is full; what it held of this case is older than the field.
+      warn(texts["save.not_kept"], false);
+    }
+  };
+  const nameOf = (field) => form.querySelector(`label[for="${field.id}"]`).firstChild.textContent;
+  // Characters as the centre counts them: a pair of surrogates is one.
+  const lengthOf = (value) => { let count = 0; for (const _ of value) count += 1; return count; };
+  const isTooLong = (field) => field.value.length > limit && lengthOf(field.value) > limit;
+  // Each section says by itself that it is too long; nothing is cut, and nothing of the report is sent.
+  const measure = () => {
+    let all = "";
+    for (const field of fields) {
+      const line = document.getElementById(`length-${field.name}`);
+      const bad = isTooLong(field);
+      const words = bad ? texts["save.too_long_named"].replace("{limit}", limit.toLocaleString("en"))
+        .replace("{section}", nameOf(field)).replace("{count}", lengthOf(field.value).toLocaleString("en")) : "";
+      line.textContent = words;
+      line.hidden = !bad;
+      if (bad) field.setAttribute("aria-invalid", "true");
+      else field.removeAttribute("aria-invalid");
+      all ||= words;
+    }
+    return all;
   };
   const lines = (values) => fields.filter((field) => values[field.name])
-    .map((field) => `${form.querySelector(`label[for="${field.id}"]`).firstChild.textContent}\n${values[field.name]}`).join("\n\n");
+    .map((field) => `${nameOf(field)}\n${values[field.name]}`).join("\n\n");
   const showConflict = (theirs) => {
     newest = theirs;
     conflict.hidden = false;
@@ -88,7 +113,7 @@
       warn(texts["save.signed_out"], true);
     } else if (answer.status === 409 && body.newest) {
       showConflict(body.newest);
-    } else if (answer.status >= 500) {
+    } else if (answer.status >= 500 || answer.status === 429) {
       warn(texts["save.offline"], false);
       schedule(RETRY_MS);
     } else {
@@ -100,8 +125,9 @@
     clearTimeout(timer);
     if (!isDirty()) return true;
     if (newest !== null || signedOut) return false;
-    if (fields.some((field) => field.value.length > limit)) {
-      warn(texts["save.too_long"].replace("{limit}", limit.toLocaleString("en")), false);
+    const tooLong = measure();
+    if (tooLong) {
+      warn(tooLong, false);
       return false;
     }
     if (inFlight) {
@@ -114,6 +140,7 @@
 
   form.addEventListener("input", () => {
     keep();
+    measure();
     if (!isDirty()) return;
     say(texts["save.unsaved"]);
     firstChangeAt ??= Date.now();

@@ -7,8 +7,15 @@
     show();
     setInterval(show, 5000);
   }
-  for (const plate of document.querySelectorAll("h1 .plate, .case-bar .plate")) {
-    plate.addEventListener("click", () => navigator.clipboard?.writeText(plate.dataset.case));
+  const SAID_MS = 1500;
+  for (const plate of document.querySelectorAll("[data-copy]")) {
+    const shown = [...plate.childNodes];
+    plate.addEventListener("click", async () => {
+      await navigator.clipboard?.writeText(plate.dataset.copy);
+      plate.style.minWidth = `${plate.offsetWidth}px`;
+      plate.textContent = plate.dataset.said;
+      setTimeout(() => { plate.replaceChildren(...shown); }, SAID_MS);
+    });
   }
   for (const form of document.querySelectorAll("[data-sign-out]")) {
     form.addEventListener("submit", () => sessionStorage.clear());

@@ -46,6 +46,7 @@ class CaseRow:
     pseudonym: str
     sex: str
     age: str
+    modality: str
     examination: str
     study_moment: str
     facility: str
@@ -100,6 +101,7 @@ def case_row(row: WorklistRow, *, language: str, at: datetime) -> CaseRow:
         pseudonym=row.pseudonym,
         sex=sex_words(row.sex, language),
         age=age_words(row.age, language),
+        modality="/".join(row.modalities),
         examination=" ".join(part for part in ("/".join(row.modalities), row.study_description) if part),
         study_moment=study_moment(row.study_date, row.study_time),
         facility=row.facility_name,

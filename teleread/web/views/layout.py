@@ -22,6 +22,8 @@ PLACES: tuple[tuple[str, str, Action], ...] = (
     ("coordination.coordination", "nav.coordination", Action.COORDINATE),
     ("facilities.status", "nav.status", Action.SEE_STATUS),
     ("admin.admin", "nav.admin", Action.MANAGE_FACILITIES),
+    ("admin.users", "nav.users", Action.MANAGE_USERS),
+    ("admin.audit_search", "nav.audit", Action.SEE_AUDIT),
 )
 
 #: Roles that work beside images begin in the dark; offices in the light (ui.md, section 2).
@@ -38,18 +40,21 @@ class Place:
 
 
 def language() -> str:
-    """Return the language of the page: chosen here, else the person's, else the browser's, else the centre's."""
-    chosen = request.cookies.get("teleread-language")
-    if chosen in LANGUAGES:
-        return chosen
+    """Return the language of the page: the person's, else chosen here, else the browser's, else the centre's."""
     person = g.get("person")
     if person is not None:
         return str(person.language)
+    chosen = request.cookies.get("teleread-language")
+    if chosen in LANGUAGES:
+        return chosen
     return request.accept_languages.best_match(LANGUAGES) or centre().settings.language
 
 
 def theme() -> str:
-    """Return the theme: chosen here, else what suits the role."""
+    """Return the theme: the person's, else chosen here, else what suits the role."""
+    person = g.get("person")
+    if person is not None and person.theme:
+        return str(person.theme)
     chosen = request.cookies.get("teleread-theme")
     if chosen in {"dark", "light"}:
         return chosen
@@ -75,6 +80,8 @@ def _context() -> dict[str, Any]:
         "theme": theme(),
         "t": lambda key, **values: text(spoken, key, **values),
         "person": g.get("person"),
+        "size": g.person.size if g.get("person") else 100,
+        "idle_seconds": centre().settings.idle_seconds,
         "places": _places(),
         "here": request.full_path.rstrip("?") if request.method == "GET" else request.path,
         "timezone_name": ZONE.key,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from teleread.web.i18n import text
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date as Date  # noqa: N812 - `date` is the DICOM text here
 
 #: The centre's zone, shown beside every clock. Records are UTC.
 ZONE = ZoneInfo("Asia/Tokyo")
@@ -83,6 +84,32 @@ def age_words(age: str, language: str) -> str:
     if not number.isdigit() or unit not in _AGE_UNITS:
         return ""
     return text(language, _AGE_UNITS[unit], number=int(number))
+
+
+def _day(date: str) -> Date | None:
+    try:
+        return datetime.strptime(date, "%Y%m%d").replace(tzinfo=ZONE).date() if len(date) == 8 else None
+    except ValueError:
+        return None
+
+
+def date_gap(date: str, of: str, language: str) -> str:
+    """Say how long before or after the day `of` (DA) the day `date` (DA) was; empty when either is no day."""
+    there, here = _day(date), _day(of)
+    if there is None or here is None:
+        return ""
+    days = (here - there).days
+    if days == 0:
+        return text(language, "gap.same")
+    count = abs(days)
+    months = int(count / 30.44)
+    if count < 61:
+        gap = text(language, "gap.days", count=count)
+    elif months < 24:
+        gap = text(language, "gap.months", count=months)
+    else:
+        gap = text(language, "gap.years", count=int(count / 365.25))
+    return text(language, "gap.before" if days > 0 else "gap.after", gap=gap)
 
 
 def sex_words(sex: str, language: str) -> str:

@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pyotp
@@ -22,6 +23,9 @@ from gateway.console.certificate import certificate_path
 from gateway.layout import Layout
 from tests.gateway.console_box import Box, open_box, other_instance
 from tests.gateway.facility import instance, wait_until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 US = "1.2.840.10008.5.1.4.1.1.6.1"
 ARGUMENTS = (
@@ -115,7 +119,13 @@ def lay_studies(box: Box) -> None:
             )
         )
         if display_status:
-            box.at_centre(display_status, f"4MZ09D8{number}", study_id=number)
+            box.at_centre(
+                display_status,
+                f"4MZ09D8{number}",
+                study_id=number,
+                due_at=box.now + timedelta(hours=5),
+                is_assigned=True,
+            )
     box.report("delivered", study_id=1, pdf=_pdf())
     box.report("held", reason="sex", study_id=4)
     box.take(other_instance(1, SOPClassUID=US, Modality="US", StudyDescription="甲状腺"))
@@ -233,6 +243,14 @@ def test_a_day_at_the_console(site: Site, language: str) -> None:
         page.go_back()
         page.wait_for_url(re.compile("/sign-in"))
         assert "見本" not in page.content()
+        sign_in(page, site, "admin")
+        for name in ("people", "record"):
+            page.goto(f"{site.url}/{name}")
+            if page.evaluate("document.documentElement.lang") != language:
+                page.click(f"button[name=language][value={language}]")
+                page.wait_for_selector(f"html[lang={language}]")
+                page.goto(f"{site.url}/{name}")
+            keep(name)
         # What the browser complains of are the two refusals that the walk asked for.
         assert all(re.search(r"status of 40[03]", text) for text in said), said
         browser.close()
@@ -258,3 +276,154 @@ def fill_request(page: object, site: Site) -> None:
     page.fill("[name=callback_phone]", "内線 2210")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("[role=alert]")
+
+
+class Keys:
+    """A page that is driven by keys alone."""
+
+    def __init__(self, page: "Page") -> None:
+        self.page = page
+
+    def to(self, selector: str, *, back: bool = False) -> None:
+        """Tab on until what `selector` finds has the focus."""
+        for _ in range(120):
+            if self.page.evaluate("s => document.activeElement.matches(s)", selector):
+                return
+            self.page.keyboard.press("Shift+Tab" if back else "Tab")
+        raise AssertionError(f"no way to {selector} by Tab")
+
+    def press(self, selector: str, key: str = "Enter", *, back: bool = False) -> None:
+        """Go there and press a key."""
+        self.to(selector, back=back)
+        self.page.keyboard.press(key)
+
+    def type(self, selector: str, text: str) -> None:
+        """Go there and type."""
+        self.to(selector)
+        self.page.keyboard.insert_text(text)
+
+
+@contextmanager
+def opened(site: Site) -> "Iterator[Page]":
+    """Open a page of a fresh browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(ARGUMENTS))
+        context = browser.new_context(
+            ignore_https_errors=True, viewport={"width": 1440, "height": 900}, locale="ja"
+        )
+        page = context.new_page()
+        page.goto(f"{site.url}/")
+        yield page
+        browser.close()
+
+
+def sign_in(page: "Page", site: Site, username: str) -> None:
+    """Sign in by keys; the cursor stands in the first field."""
+    keys = Keys(page)
+    keys.type("[name=username]", username)
+    keys.type("[name=password]", site.box.people[username].password)
+    keys.type("[name=code]", site.code(username))
+    page.keyboard.press("Enter")
+    page.wait_for_selector("nav")
+
+
+@pytest.mark.browser
+@pytest.mark.centre
+def test_the_facility_s_day_by_keyboard_alone(site: Site) -> None:
+    with opened(site) as page:
+        keys = Keys(page)
+        sign_in(page, site, "doctor")
+        keys.press("nav a[href='/request']")
+        page.wait_for_selector("#find")
+        keys.type("#find", "みほん")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("button[value^='take:']")
+        keys.press("button[value^='take:']")
+        wait_until(lambda: page.input_value("[name=patient_id]") == "0012-3456")
+        keys.type("[name=body_part]", "胸部")
+        keys.press("[name=priority]", "Space")
+        page.keyboard.press("ArrowRight")
+        keys.type("[name=clinical_question]", "結節の増大の有無。")
+        keys.type("[name=responsible_doctor]", "例示 五郎")
+        keys.type("[name=callback_phone]", "内線 2210")
+        assert page.is_checked("[name=priority][value=urgent]")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_url(re.compile(r"/request/[0-9A-Z]{12}$"))
+        keys.press("nav a[href='/studies']")
+        page.wait_for_selector("tr[data-row]")
+        page.keyboard.press("/")
+        page.keyboard.insert_text("みほん")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".chip a")
+        keys.press("a.lead")
+        page.wait_for_selector("iframe.pdf")
+        with page.context.expect_page() as report:
+            keys.press("aside a[href$='/pdf']")
+        assert "/reports/" in report.value.url or report.value.url == "about:blank"
+        report.value.close()
+        keys.press("form[action='/sign-out'] button", back=True)
+        page.wait_for_url(re.compile("/sign-in"))
+    acts = [act for who, act, _ in site.box.record() if who == "doctor"]
+    # Each act of the walk has its line, the refused and the quiet ones too (T-26, the console's half).
+    assert acts[0] == "sign_in"
+    assert acts[-1] == "sign_out"
+    assert {"names.shown", "order.send", "report.shown"} <= set(acts)
+    assert list(site.box.console.store.faults()) == []
+
+
+AXE = Path(__file__).parents[3] / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.mark.browser
+@pytest.mark.centre
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not laid: run `make setup`")
+def test_axe_finds_no_serious_fault_on_any_page_of_the_console(site: Site) -> None:
+    axe = AXE.read_text("utf-8")
+    faults: list[str] = []
+    with opened(site) as page:
+
+        def look(path: str) -> None:
+            page.goto(f"{site.url}{path}")
+            page.evaluate(axe)
+            found = page.evaluate("axe.run(document, {iframes: false, resultTypes: ['violations']})")
+            assert len(found["passes"]) > 10
+            faults.extend(
+                f"{path}: {each['id']} {node['target']}"
+                for each in found["violations"]
+                if each["impact"] in {"serious", "critical"}
+                for node in each["nodes"][:3]
+            )
+
+        look("/sign-in")
+        sign_in(page, site, "operator")
+        held = page.evaluate("fetch('/held').then(a => a.text())").split('href="/held/')[1].split('"')[0]
+        for path in (
+            "/studies",
+            "/studies/1",
+            "/held",
+            f"/held/{held}",
+            "/deliveries",
+            "/request",
+            "/line",
+            "/people",
+        ):
+            look(path)
+        page.goto(f"{site.url}/request")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector("[role=alert]")
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        faults += [
+            f"sent empty: {each['id']}"
+            for each in found["violations"]
+            if each["impact"] in {"serious", "critical"}
+        ]
+        page.context.clear_cookies()
+        page.goto(f"{site.url}/sign-in")
+        sign_in(page, site, "admin")
+        for path in ("/people", "/record"):
+            look(path)
+    assert faults == []

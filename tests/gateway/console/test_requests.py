@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.console.request_form import FIELDS
 from gateway.console.words import TEXTS
 from gateway.link import Refused
 from gateway.orders import OrderSender
-from gateway.watch import CentreWatch, contact_of
+from gateway.watch import CentreWatch, contact_of, prepare
 from teleread.errors import Unavailable
 from teleread.wire.manifest import StudyStatus
 from teleread.wire.orders import OrderAnswer, OrderNotice
@@ -35,6 +37,7 @@ class Line:
         self.orders: list[OrderNotice] = []
         self.problem: Exception | None = None
         self.display_status = "reading"
+        self.status: dict[str, Any] = {}
 
     def put_order(self, notice: OrderNotice) -> OrderAnswer:
         """Take an order."""
@@ -47,7 +50,9 @@ class Line:
         """Say how far a study is."""
         if self.problem is not None:
             raise self.problem
-        return StudyStatus(state="complete", case_number="4MZ09D83", display_status=self.display_status)
+        return StudyStatus(
+            state="complete", case_number="4MZ09D83", display_status=self.display_status, **self.status
+        )
 
 
 @pytest.fixture
@@ -205,3 +210,94 @@ def test_vault_backup_carries_the_requests(box: Box, tmp_path: Path) -> None:
     box.console.vault.forget_form("7HJ2KX0Q4M9V")
     box.console.vault.restore(tmp_path / "vault.backup")
     assert box.console.vault.form("7HJ2KX0Q4M9V")["name"] == "山田 太郎"
+
+
+def test_the_tracker_tells_promise_reader_and_pause_as_the_centre_says_them(box: Box) -> None:
+    box.take(instance(1))
+    box.at_centre("ready")
+    line = Line()
+    watch = CentreWatch(box.console.spool, line, now=lambda: box.now)  # type: ignore[arg-type]
+    line.status = {"due_at": box.now + timedelta(hours=3), "is_assigned": False}
+    watch.work()
+    browser = box.signed_in()
+    page = browser.get("/studies/1").text
+    assert TEXTS["centre.not_assigned"][0] in page
+    assert TEXTS["centre.left"][0].format(span=TEXTS["for.hours"][0].format(number=2)) in page
+    version = browser.get("/studies/version").json
+    line.display_status = "held"
+    line.status = {"due_at": box.now, "is_assigned": True, "pause_reason": "<b>前回のCTを待つ</b>"}
+    box.later(minutes=10)
+    watch.work()
+    assert browser.get("/studies/version").json != version
+    page = browser.get("/studies/1").text
+    assert TEXTS["centre.assigned"][0] in page
+    assert "&lt;b&gt;前回のCTを待つ" in page
+    assert TEXTS["centre.late"][0].split("}")[1] in page
+    assert "前回のCTを待つ" in browser.get("/studies").text
+
+
+def test_a_centre_that_no_longer_knows_a_study_takes_nothing_back_that_was_told(box: Box) -> None:
+    box.take(instance(1))
+    box.at_centre("reading", is_assigned=True, due_at=box.now)
+    line = Line()
+    line.problem = Refused("the centre answered 404")
+    watch = CentreWatch(box.console.spool, line, now=lambda: box.now)  # type: ignore[arg-type]
+    watch.work()
+    page = box.signed_in().get("/studies/1").text
+    assert TEXTS["centre.assigned"][0] in page
+
+
+def test_a_box_of_an_earlier_release_gets_the_new_columns(box: Box) -> None:
+    connection = box.console.spool.connection
+    connection.execute("DROP TABLE centre_view")
+    connection.execute(
+        "CREATE TABLE centre_view (study_id INTEGER PRIMARY KEY REFERENCES study,"
+        " display_status TEXT NOT NULL DEFAULT '', changed_at INTEGER, next_ask_at INTEGER NOT NULL)"
+    )
+    prepare(box.console.spool)
+    prepare(box.console.spool)
+    box.take(instance(1))
+    box.at_centre("reading", is_assigned=True)
+    assert TEXTS["centre.assigned"][0] in box.signed_in().get("/studies/1").text
+
+
+REQUIRED = {
+    "clinical_question": "field.clinical_question",
+    "body_part": "field.body_part",
+    "contrast": "field.contrast",
+    "priority": "field.priority",
+    "responsible_doctor": "field.responsible_doctor",
+    "callback_phone": "field.callback_phone",
+}
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_field_that_is_missing_is_named_and_the_rest_is_kept(box: Box, name: str) -> None:
+    answer = send(box.signed_in(), **{name: "  "})
+    assert answer.status_code == 400
+    assert f'<a href="#{name}">{TEXTS[REQUIRED[name]][0]}</a>' in answer.text
+    kept = {"clinical_question", "responsible_doctor", "patient_id"} - {name}
+    assert all(YAMADA[field] in answer.text for field in kept)
+    assert box.console.orders.recent() == []
+
+
+def test_a_text_that_is_too_long_is_refused_and_every_character_is_still_there(box: Box) -> None:
+    text = "経過" * 20_000
+    answer = send(box.signed_in(), history=text)
+    assert answer.status_code == 400
+    assert TEXTS["problem.too_long"][0] in answer.text
+    assert text in answer.text
+    assert box.console.orders.recent() == []
+
+
+def test_fields_that_are_not_on_the_form_change_nothing_and_do_not_leave(box: Box) -> None:
+    browser = box.signed_in()
+    extra = {"pseudonym": "XXXXX-XXXXX", "facility_id": "2", "role": "administrator", "requested_at": "1999"}
+    assert send(browser, **extra).status_code == 303
+    line = Line()
+    sender(box, line).work()
+    text = json.dumps(line.orders[0].to_json())
+    assert "XXXXX-XXXXX" not in text
+    assert "1999" not in text
+    assert "administrator" not in text
+    assert set(box.console.orders.form("7HJ2KX0Q4M9V")) <= set(FIELDS) | {"study_uid"}
