@@ -115,7 +115,9 @@ def test_the_page_starts_for_the_study_of_its_case_only(
     assert reader.get("/viewer/notfoundstudy", base_url=BASE).status_code == 404
     with transaction(house.engine, writes=False) as session:
         both = (sent.case_number, other.case_number)
-        opened = select(AuditRecord).where(AuditRecord.act == "images.open", AuditRecord.case_number.in_(both))
+        opened = select(AuditRecord).where(
+            AuditRecord.act == "images.open", AuditRecord.case_number.in_(both)
+        )
         assert [one.case_number for one in session.scalars(opened)] == [sent.case_number]
 
 
