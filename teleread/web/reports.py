@@ -71,7 +71,11 @@ def save_draft(case_number: str) -> ResponseReturnValue:
             newest = error.newest
             body |= {
                 "revision": newest.revision,
-                "newest": {"revision": newest.revision, "sections": newest.sections},
+                "newest": {
+                    "revision": newest.revision,
+                    "sections": newest.sections,
+                    "saved": clock_time(newest.saved_at),
+                },
             }
         return jsonify(body), 409
     return jsonify({"revision": revision, "saved_at": at.isoformat(), "saved": clock_time(at)})

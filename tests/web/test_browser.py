@@ -208,6 +208,23 @@ def test_text_typed_while_the_session_ended_comes_back_after_sign_in(house: Hous
     assert page.input_value('textarea[name="findings"]') == "typed after the end"
 
 
+def test_what_is_typed_before_the_editor_runs_is_kept(house: House, page: Any) -> None:
+    number = house.study()
+    page.goto(f"/cases/{number}")
+    sign_in(page, house, "second")
+    page.get_by_role("button", name="Claim and read").click()
+    page.locator("[data-editor]").wait_for()
+    waiting: list[Any] = []
+    page.route("**/editor.js*", lambda route: waiting.append(route))  # noqa: PLW0108 - a bound method is refused
+    page.goto(f"/cases/{number}", wait_until="commit")
+    page.fill('textarea[name="findings"]', "typed on a slow line")
+    waiting[0].continue_()
+    page.locator("[data-saved]", has_text="Saved").wait_for()
+    page.unroute("**/editor.js*")
+    page.reload()
+    assert page.input_value('textarea[name="findings"]') == "typed on a slow line"
+
+
 def test_two_tabs_of_one_report_show_both_texts_and_overwrite_nothing(house: House, page: Any) -> None:
     number = house.study()
     page.goto(f"/cases/{number}")
@@ -226,6 +243,23 @@ def test_two_tabs_of_one_report_show_both_texts_and_overwrite_nothing(house: Hou
     other.locator("[data-saved]", has_text="Saved").wait_for()
     page.reload()
     assert page.input_value('textarea[name="findings"]') == "second tab"
+
+
+def test_a_text_that_arrived_by_the_page_before_is_no_conflict(house: House, page: Any) -> None:
+    number = house.study()
+    page.goto(f"/cases/{number}")
+    sign_in(page, house, "second")
+    page.get_by_role("button", name="Claim and read").click()
+    page.locator("[data-editor]").wait_for()
+    other = page.context.new_page()
+    other.goto(f"/cases/{number}")
+    for tab in (page, other):
+        tab.fill('textarea[name="findings"]', "the same words")
+        tab.locator("[data-saved]", has_text="Saved").wait_for()
+    assert other.locator("[data-conflict]").is_hidden()
+    other.fill('textarea[name="findings"]', "the same words, and more")
+    other.locator("[data-saved]", has_text="not saved").wait_for()
+    other.locator("[data-saved]", has_text="Saved").wait_for()
 
 
 def test_offices_are_shown_in_the_light(house: House, page: Any) -> None:

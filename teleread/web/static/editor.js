@@ -17,7 +17,8 @@
   const review = document.querySelector("[data-review]");
   const token = document.querySelector('meta[name="csrf-token"]').content;
   let revision = Number(form.dataset.revision);
-  let onServer = JSON.stringify(sections());
+  const asServed = Object.fromEntries(fields.map((field) => [field.name, field.defaultValue]));
+  let onServer = JSON.stringify(asServed);
   let timer = null;
   let firstChangeAt = null;
   let inFlight = null;
@@ -96,14 +97,17 @@
       return false;
     }
     const body = await answer.json().catch(() => ({}));
-    if (answer.ok) {
-      revision = body.revision;
+    // The page before this one may have sent the very same text while it was left.
+    const sameThere = answer.status === 409 && body.newest && sent === JSON.stringify(
+      Object.fromEntries(fields.map((field) => [field.name, body.newest.sections[field.name] ?? ""])));
+    if (answer.ok || sameThere) {
+      revision = sameThere ? body.newest.revision : body.revision;
       onServer = sent;
       firstChangeAt = null;
       review.elements.revision.value = String(revision);
       warn("", false);
       keep();
-      say(texts["save.saved"].replace("{time}", body.saved));
+      say(texts["save.saved"].replace("{time}", body.saved ?? body.newest.saved));
       if (isDirty()) schedule(WAIT_MS);
       return true;
     }
@@ -178,12 +182,16 @@
     keep();
   });
 
-  // The server's text may have its line ends changed by the browser; compare from what the fields hold.
-  onServer = JSON.stringify(sections());
+  // The page can be typed into before this script runs: what differs from the centre's text was typed since.
+  const early = fields.filter((field) => field.value !== field.defaultValue);
   const stored = sessionStorage.getItem(key);
-  if (stored !== null) {
+  if (stored === null) {
+    keep();
+    save();
+  } else {
     const mine = JSON.parse(stored);
-    const theirs = { revision, sections: sections() };
+    const theirs = { revision, sections: asServed };
+    for (const field of early) mine.sections[field.name] = field.value;
     fill(mine.sections);
     if (isDirty()) {
       if (mine.base_revision === revision) {
