@@ -1,7 +1,7 @@
 """Critical findings: raise, tell somebody and hear it back, take note; and the messages to the centre's own people."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -187,14 +187,24 @@ def acknowledge_at_gateway(
 ) -> CriticalNotice:
     """Take note as a person who is signed in at the facility's own box, which vouches for it."""
     require(actor, Action.ACKNOWLEDGE_CRITICAL)
+    said_at = message.acknowledged_at
+    detail = {"at_gateway": said_at.isoformat()} if said_at is not None else {}
     return _notice(
         session,
-        _acknowledge(session, critical_id, f"{message.person} ({message.account})", actor=actor, at=at),
+        _acknowledge(
+            session, critical_id, f"{message.person} ({message.account})", actor=actor, at=at, detail=detail
+        ),
     )
 
 
 def _acknowledge(
-    session: Session, critical_id: str, person: str, *, actor: Actor, at: datetime
+    session: Session,
+    critical_id: str,
+    person: str,
+    *,
+    actor: Actor,
+    at: datetime,
+    detail: Mapping[str, object] | None = None,
 ) -> CriticalFinding:
     finding = _finding(session, critical_id, actor)
     if finding.state in {"acknowledged", "closed"}:
@@ -209,7 +219,7 @@ def _acknowledge(
         acknowledged_at=at,
         acknowledged_by=person,
     )
-    _record(session, finding, "critical.acknowledge", actor, at, person=person)
+    _record(session, finding, "critical.acknowledge", actor, at, person=person, **(detail or {}))
     delivery.close_order(session, finding.reading.order, actor=actor, at=at)
     return finding
 
@@ -327,6 +337,8 @@ def _notice(session: Session, finding: CriticalFinding) -> CriticalNotice:
         acknowledge_by=due if finding.state == "notified" else None,
         acknowledged_at=finding.acknowledged_at,
         acknowledged_by=finding.acknowledged_by,
+        responsible_doctor=finding.reading.order.doctor[:64],
+        callback_phone=finding.reading.order.callback_phone[:32],
     )
 
 
