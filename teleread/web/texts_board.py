@@ -27,8 +27,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "critical.call": ("連絡先:", "Call:"),
     "critical.no_phone": ("電話番号の記載なし", "no number given"),
     "critical.nobody_to_call": (
-        "依頼にも施設の登録にも連絡先がありません。調整室へ連絡します。",
-        "Neither the order nor the facility names a contact. Tell the coordination room.",
+        "依頼にも施設の登録にも連絡先がありません。調整室へ連絡し、「連絡先」で登録します。",
+        "Neither the order nor the facility names a contact. Tell the coordination room; enter one under Contacts.",
     ),
     "critical.person": ("話した相手の氏名", "Name of the person"),
     "critical.method": ("方法", "How"),
