@@ -160,6 +160,7 @@ def _listening(start: "Callable[[], StorageSCP]", stop: threading.Event) -> "Sto
 def work(settings: GatewaySettings, stop: threading.Event) -> None:
     """Run everything behind the listener until the end."""
     from gateway.collect import Collector, NoticeSender
+    from gateway.critical import AcknowledgementSender, CriticalWatch
     from gateway.deidentify import Deidentifier
     from gateway.forward import Forwarder
     from gateway.heartbeat import Heart
@@ -187,6 +188,8 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
             Task("collection", Collector(spool, link, now=clock.now).work, settings.collect_seconds),
             Task("notices", NoticeSender(spool, link, now=clock.now).work, 0.1),
             Task("requests", OrderSender(settings, spool, link, now=clock.now).work, 0.5),
+            Task("critical", CriticalWatch(spool, link, now=clock.now).work, settings.collect_seconds),
+            Task("confirmations", AcknowledgementSender(settings, spool, link, now=clock.now).work, 0.5),
             Task("centre", CentreWatch(spool, link, now=clock.now).work, settings.collect_seconds),
             Task("heartbeat", Heart(spool, link, now=clock.now).work, settings.heartbeat_seconds),
             Task("retention", Retention(settings, spool, now=clock.now).work, 60.0),

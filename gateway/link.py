@@ -15,6 +15,7 @@ from gateway.layout import Layout
 from gateway.settings import GatewaySettings
 from teleread.dicom.multipart import multipart_stream
 from teleread.errors import InvalidInput, TelereadError, Unavailable
+from teleread.wire.critical import CriticalAcknowledgement, CriticalNotice
 from teleread.wire.heartbeat import Heartbeat, HeartbeatAnswer
 from teleread.wire.manifest import ManifestAnswer, StudyManifest, StudyStatus
 from teleread.wire.orders import OrderAnswer, OrderNotice
@@ -55,6 +56,14 @@ class UnreadablePackage:
     """
 
     package_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class UnreadableFinding:
+    """A critical finding of the centre's list that does not have the form of one; the same rules as for a package."""
+
+    critical_id: str
     reason: str
 
 
@@ -135,6 +144,18 @@ class CentreLink:
         response = self._send("PUT", f"/gateway/v1/orders/{notice.order_id}", json=notice.to_json())
         return OrderAnswer.from_json(_json(response))
 
+    def critical_findings(self) -> list[CriticalNotice | UnreadableFinding]:
+        """Return the critical findings that nobody at the facility has taken note of, each read by itself."""
+        document = _json(self._send("GET", "/gateway/v1/critical"))
+        listed = document.get("findings") if isinstance(document, dict) else None
+        if not isinstance(listed, list):
+            raise Unavailable("the centre's list of critical findings cannot be read")
+        return [_finding(one) for one in listed]
+
+    def acknowledge_critical(self, critical_id: str, message: CriticalAcknowledgement) -> None:
+        """Tell the centre that a doctor took note of a finding."""
+        self._send("POST", f"/gateway/v1/critical/{critical_id}/acknowledgement", json=message.to_json())
+
     def beat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
         """Send a sign of life."""
         response = self._send("POST", "/gateway/v1/heartbeat", json=heartbeat.to_json())
@@ -178,6 +199,22 @@ def _package(document: object) -> ReportPackage | UnreadablePackage:
             return package
     named = document.get("package_id") if isinstance(document, dict) else None
     return UnreadablePackage(named if isinstance(named, str) and _is_path_segment(named) else "", reason)
+
+
+def _finding(document: object) -> CriticalNotice | UnreadableFinding:
+    try:
+        notice = CriticalNotice.from_json(document)
+        usable, reason = (
+            _is_path_segment(notice.critical_id),
+            "CriticalNotice.critical_id: not a path segment",
+        )
+    except InvalidInput as problem:
+        reason = problem.message
+    else:
+        if usable:
+            return notice
+    named = document.get("critical_id") if isinstance(document, dict) else None
+    return UnreadableFinding(named if isinstance(named, str) and _is_path_segment(named) else "", reason)
 
 
 def _is_path_segment(text: str) -> bool:

@@ -1,7 +1,7 @@
-"""Ways to the centre's own people: mail, and a pager or telephone service that takes signed JSON.
+"""Ways to the centre's own people, and to the facility's once something is late: mail, and a pager or telephone service.
 
 A message holds case number, priority, category, minutes left and a link, and nothing else: it crosses networks that are
-not ours. A channel has answered only when the other side took the message in so many words.
+not ours. A channel has answered only when the other side took each message in so many words.
 """
 
 import hashlib
@@ -66,11 +66,23 @@ def _link(message: AlertMessage, settings: ServerSettings) -> str:
     return f"{settings.public_url}/cases/{message.case_number}/critical"
 
 
+def _addresses(message: AlertMessage) -> tuple[str, ...]:
+    return tuple(one.mail for one in message.receivers if one.mail)
+
+
 def _mail(message: AlertMessage, settings: ServerSettings, at: datetime) -> Said:
     if settings.smtp_url is None:
         return NOT_SET_UP
+    said = [_posted(letter(message, settings, at), settings.smtp_url)]
+    if _addresses(message):
+        said.append(_posted(letter_to_facility(message, settings, at), settings.smtp_url))
+    # Each of them has to be taken; a failure is followed by the next channel, which then reaches both again.
+    return next((one for one in said if not one.answered), said[-1])
+
+
+def _posted(mail: EmailMessage, url: str) -> Said:
     try:
-        refused = _hand_over(letter(message, settings, at), settings.smtp_url)
+        refused = _hand_over(mail, url)
     except TimeoutError:
         return Said(answered=False, code="timeout")
     except smtplib.SMTPException as error:
@@ -81,22 +93,55 @@ def _mail(message: AlertMessage, settings: ServerSettings, at: datetime) -> Said
 
 
 def letter(message: AlertMessage, settings: ServerSettings, at: datetime) -> EmailMessage:
-    """Return the mail of a step; the same step has the same Message-ID each time."""
-    language = settings.language
+    """Return the mail of a step to the coordinators; the same step has the same Message-ID each time."""
+    return _letter(
+        message,
+        settings,
+        at,
+        to=settings.coordinators,
+        language=settings.language,
+        key=message.key,
+        link=_link(message, settings),
+    )
+
+
+def letter_to_facility(message: AlertMessage, settings: ServerSettings, at: datetime) -> EmailMessage:
+    """Return the mail of a step to the facility's people: in its language, with a link to its own page."""
+    return _letter(
+        message,
+        settings,
+        at,
+        to=_addresses(message),
+        language=message.language,
+        key=f"{message.key}-facility",
+        link=f"{settings.public_url}/status",
+    )
+
+
+def _letter(
+    message: AlertMessage,
+    settings: ServerSettings,
+    at: datetime,
+    *,
+    to: tuple[str, ...],
+    language: str,
+    key: str,
+    link: str,
+) -> EmailMessage:
     late = message.minutes_left < 0
     words = {
         "case": format_case_number(message.case_number),
         "category": message.category,
         "priority": _PRIORITIES[language].get(message.priority, message.priority),
         "minutes": abs(message.minutes_left),
-        "link": _link(message, settings),
+        "link": link,
     }
     mail = EmailMessage()
     mail["Subject"] = _SUBJECTS[language][late].format(**words)
     mail["From"] = settings.mail_from
-    mail["To"] = ", ".join(settings.coordinators)
+    mail["To"] = ", ".join(to)
     mail["Date"] = at
-    mail["Message-ID"] = f"<{message.key}@{urlsplit(settings.public_url).hostname}>"
+    mail["Message-ID"] = f"<{key}@{urlsplit(settings.public_url).hostname}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(_BODIES[language].format(**words, time=_TIMES[language][late].format(**words)))
     return mail
@@ -133,16 +178,18 @@ def signature(key: bytes, timestamp: str, body: bytes) -> str:
 def _pager(message: AlertMessage, settings: ServerSettings, at: datetime) -> Said:
     if settings.pager_url is None:
         return NOT_SET_UP
-    body = json.dumps(
-        {
-            "id": message.key,
-            "case_number": message.case_number,
-            "category": message.category,
-            "priority": message.priority,
-            "minutes_left": message.minutes_left,
-            "link": _link(message, settings),
-        }
-    ).encode()
+    document: dict[str, object] = {
+        "id": message.key,
+        "case_number": message.case_number,
+        "category": message.category,
+        "priority": message.priority,
+        "minutes_left": message.minutes_left,
+        "link": _link(message, settings),
+    }
+    if message.receivers:
+        # Whom the service rings at the facility, first rung first; without a name, as on an envelope.
+        document["to"] = [one.phone for one in message.receivers]
+    body = json.dumps(document).encode()
     timestamp = str(int(at.timestamp()))
     headers = {
         "Content-Type": "application/json",

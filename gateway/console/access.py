@@ -19,6 +19,8 @@ class Action(StrEnum):
     DECIDE_HELD = "decide_held"
     SEND_REPORT = "send_report"
     RELEASE_REPORT = "release_report"
+    ACKNOWLEDGE_CRITICAL = "acknowledge_critical"
+    HAND_OVER_CRITICAL = "hand_over_critical"
     TEST_LINK = "test_link"
     MANAGE_USERS = "manage_users"
     READ_AUDIT = "read_audit"
@@ -32,6 +34,8 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.DECIDE_HELD: frozenset({Role.OPERATOR}),
     Action.SEND_REPORT: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.RELEASE_REPORT: frozenset({Role.OPERATOR, Role.DOCTOR}),
+    Action.ACKNOWLEDGE_CRITICAL: frozenset({Role.DOCTOR}),
+    Action.HAND_OVER_CRITICAL: _ALL,
     Action.TEST_LINK: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.MANAGE_USERS: frozenset({Role.ADMINISTRATOR}),
     Action.READ_AUDIT: frozenset({Role.ADMINISTRATOR}),

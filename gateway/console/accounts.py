@@ -159,6 +159,14 @@ class Accounts:
             "SELECT username, display_name, roles, language, is_active FROM user ORDER BY username"
         ).fetchall()
 
+    def with_role(self, role: str) -> list[sqlite3.Row]:
+        """Return who has a role and may sign in, by name."""
+        return [
+            row
+            for row in sorted(self.people(), key=lambda row: (row["display_name"], row["username"]))
+            if row["is_active"] and role in json.loads(row["roles"])
+        ]
+
     def sign_in(self, username: str, password: str, code: str, *, from_where: str, at: datetime) -> str:
         """Return the token of a new session.
 

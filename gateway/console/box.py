@@ -8,6 +8,7 @@ from gateway import decisions, watch
 from gateway.console.accounts import Accounts
 from gateway.console.names import Names
 from gateway.console.store import ConsoleStore
+from gateway.critical import CriticalBook
 from gateway.decisions import Decisions
 from gateway.keys import GatewayKeys
 from gateway.layout import Layout
@@ -33,6 +34,7 @@ class Console:
     names: Names
     orders: OrderBook
     decisions: Decisions
+    critical: CriticalBook
     pictures: FrameRenderer
     now: Callable[[], datetime]
 
@@ -64,6 +66,7 @@ def open_console(settings: GatewaySettings, *, now: Callable[[], datetime] = clo
         accounts=Accounts(store),
         names=Names(vault),
         orders=OrderBook(spool, vault),
+        critical=CriticalBook(spool),
         decisions=Decisions(spool, vault, keys, now=now),
         pictures=FrameRenderer(),
         now=now,

@@ -124,7 +124,8 @@ def version_of(spool: Spool) -> str:
     """Return a text that changes when anything in the list does; it says nothing itself."""
     row = spool.connection.execute(
         "SELECT (SELECT coalesce(max(id), 0) FROM event), (SELECT coalesce(max(id), 0) FROM item),"
-        " (SELECT coalesce(max(changed_at), 0) FROM centre_view), (SELECT count(*) FROM centre_view)"
+        " (SELECT coalesce(max(changed_at), 0) FROM centre_view), (SELECT count(*) FROM centre_view),"
+        " (SELECT count(*) FROM critical), (SELECT coalesce(sum(is_listed), 0) FROM critical)"
     ).fetchone()
     return "-".join(str(value) for value in row)
 

@@ -116,4 +116,5 @@ def _everywhere() -> dict[str, Any]:
             seconds=max(90.0, 3 * here.settings.heartbeat_seconds)
         )
         answer |= {"counts": counts_of(here.spool, at=here.now()), "contact": contact, "is_silent": silent}
+        answer["critical"] = here.critical.open()
     return answer

@@ -13,6 +13,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nav": ("メニュー", "Menu"),
     "nav.flow": ("検査の流れ", "Studies"),
     "nav.request": ("依頼を作る", "New request"),
+    "nav.critical": ("緊急所見", "Critical"),
     "nav.held": ("保留", "Held"),
     "nav.deliveries": ("配信", "Deliveries"),
     "nav.line": ("つながり", "Connections"),
@@ -273,6 +274,101 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "held.act": ("決定する", "Decide"),
     "held.operator_only": ("判断は担当者（操作係）が行います。", "An operator of the facility decides."),
+    # Critical findings
+    "critical.title": ("緊急所見", "Critical findings"),
+    "critical.banner": (
+        "確認されていない緊急所見が {number}件あります。",
+        "Critical findings that no doctor has confirmed: {number}.",
+    ),
+    "critical.banner_act": ("見る", "See them"),
+    "critical.banner_waiting": (
+        "緊急所見の確認 {number}件が、まだセンターに届いていません。つながり次第送ります。急ぐときはセンターに電話してください。",
+        "Confirmations that have not reached the centre yet: {number}. They go out when the line is back; in a hurry, phone the centre.",
+    ),
+    "critical.banner_unreadable": (
+        "この装置で読めない緊急所見が {number}件あります。すぐに読影センターに電話してください。",
+        "Critical findings that this box cannot read: {number}. Phone the reading centre now.",
+    ),
+    "critical.opening_is_not": (
+        "開いただけでは確認になりません。責任医師が「確認する」を押します。",
+        "Opening is not confirming: the responsible doctor presses “confirm”.",
+    ),
+    "critical.as_of": ("{time} 時点の内容", "as of {time}"),
+    "critical.never_asked": (
+        "センターにまだ問い合わせていません。",
+        "The centre has not been asked yet.",
+    ),
+    "critical.empty": ("緊急所見はありません。", "There is no critical finding."),
+    "critical.category": ("区分{number}", "Category {number}"),
+    "critical.within.1": ("分単位で対応", "to be known within minutes"),
+    "critical.within.2": ("時間単位で対応", "to be known within hours"),
+    "critical.within.3": ("日単位で対応", "to be known within days"),
+    "critical.until_told": ("センターからの連絡期限 {time}", "the centre calls by {time}"),
+    "critical.until_confirmed": ("医師の確認期限 {time}", "doctor confirms by {time}"),
+    "critical.waiting": ("センターに未達", "Not at the centre yet"),
+    "critical.waiting_note": (
+        "確認はこの装置に保存しました。まだセンターに届いていません。つながり次第送ります。届くまで、センターは未確認として電話をかけることがあります。",
+        "The confirmation is kept on this box and has not reached the centre yet. It goes out when the line is back; until then the centre may still call.",
+    ),
+    "critical.confirmed": ("確認済", "Confirmed"),
+    "critical.gone": ("センターで終了", "Ended at the centre"),
+    "critical.gone_note": (
+        "{time} にセンターの未確認一覧からなくなりました（センターの画面で確認されたか、取り下げられました）。",
+        "It left the centre's list at {time}: confirmed on the centre's page, or withdrawn.",
+    ),
+    "critical.refused_note": (
+        "センターが確認を受け取りませんでした。読影センターに電話してください。",
+        "The centre did not take the confirmation. Phone the reading centre.",
+    ),
+    "critical.raised": ("登録", "Raised"),
+    "critical.told": ("連絡を受けた人", "Who was told"),
+    "critical.nobody_told": (
+        "まだ連絡なし。センターから電話があります。",
+        "Nobody yet; the centre will call.",
+    ),
+    "critical.handed": ("（{who} が {time} に引き継ぎ）", "(handed over by {who} at {time})"),
+    "critical.confirmed_here": ("確認した医師", "Confirmed by"),
+    "critical.why.not_told": (
+        "センターがまだだれにも連絡していないため、確認できません。電話を受けて復唱すると確認できます。",
+        "Nobody was told by the centre yet. It can be confirmed after the call was read back.",
+    ),
+    "critical.why.nobody_here": (
+        "この装置では、だれの検査か確かめられないため、確認できません。検査を送った装置で開くか、読影センターに電話してください。",
+        "This box cannot be sure whose study it is, so nobody can confirm it here. Use the box that sent the study, or phone the centre.",
+    ),
+    "critical.why.no_doctor": (
+        "依頼の責任医師「{name}」に当たる医師のアカウントが一つに決まりません。確認する医師に引き継いでください。",
+        "No single doctor with an account bears the name on the request, “{name}”. Hand it to the doctor who will confirm.",
+    ),
+    "critical.why.other_doctor": (
+        "確認できるのは {doctor} だけです。連絡がつかないときは、対応できる医師に引き継いでください。",
+        "Only {doctor} can confirm. If {doctor} cannot be reached, hand it to a doctor who can act.",
+    ),
+    "critical.read": (
+        "この患者の所見を読み、対応を引き受けます",
+        "I have read the finding of this patient and take care of it",
+    ),
+    "critical.confirm": ("{who} として確認する", "Confirm as {who}"),
+    "critical.hand_over": ("ほかの医師に引き継ぐ", "Hand over to another doctor"),
+    "critical.no_receiver": (
+        "引き継げる医師のアカウントがありません。施設管理者が「利用者」で加えられます。急ぐときは読影センターに電話してください。",
+        "There is no other doctor with an account. The facility's administrator can add one under People; in a hurry, phone the reading centre.",
+    ),
+    "critical.hand_to": ("引き継ぐ医師", "Doctor"),
+    "critical.hand_note": ("理由（院内の記録に残ります）", "Reason (kept in the record here)"),
+    "critical.hand_act": ("引き継ぐ", "Hand over"),
+    "critical.problem.read_first": (
+        "所見を読んだことに印を付けてください。まだ確認していません。",
+        "Tick that you have read the finding. It is not confirmed.",
+    ),
+    "critical.problem.not_confirmed": (
+        "確認していません。理由は所見の下にあります。",
+        "It is not confirmed. The reason stands under the finding.",
+    ),
+    "critical.problem.choose_doctor": (
+        "引き継ぐ医師を一覧から選んでください。自分に引き継ぐことはできません。",
+        "Choose a doctor of the list. It cannot be handed to oneself.",
+    ),
     # Deliveries
     "deliveries.title": ("届いていない報告書", "Reports that have not arrived"),
     "deliveries.empty": ("届いていない報告書はありません。", "Every report has arrived."),

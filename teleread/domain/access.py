@@ -110,6 +110,7 @@ class Action(StrEnum):
     NOTIFY_CRITICAL = "notify_critical"
     ACKNOWLEDGE_CRITICAL = "acknowledge_critical"
     CLOSE_CRITICAL = "close_critical"
+    MANAGE_CONTACTS = "manage_contacts"
     MANAGE_OWN_ACCOUNT = "manage_own_account"
 
 
@@ -142,6 +143,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     # A gateway vouches for the person who signed in at its console.
     Action.ACKNOWLEDGE_CRITICAL: frozenset({_R.FACILITY, _R.GATEWAY}),
     Action.CLOSE_CRITICAL: frozenset({_R.COORDINATOR, _R.FACILITY}),
+    Action.MANAGE_CONTACTS: frozenset({_R.COORDINATOR, _R.ADMINISTRATOR, _R.SYSTEM}),
     Action.MANAGE_OWN_ACCOUNT: PERSONS_ROLES,
 }
 

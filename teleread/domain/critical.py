@@ -84,10 +84,13 @@ class Told:
 
 @dataclass(frozen=True)
 class Contact:
-    """Somebody who can be told."""
+    """Somebody who can be told; `is_second` is the one at a facility who is told of everything that is late."""
 
     name: str
     phone: str
+    department: str = ""
+    mail: str = ""
+    is_second: bool = False
 
 
 def category_of(text: str) -> Category:
@@ -169,11 +172,9 @@ def contacts_of(
     doctor: str, phone: str, department: str, of_facility: Sequence[Contact]
 ) -> tuple[Contact, ...]:
     """Return whom to call, in order: the doctor of the order, the department, then the facility's own list."""
-    found: list[Contact] = []
-    if doctor or phone:
-        found.append(Contact(doctor or department, phone))
-    found += [one for one in of_facility if one not in found]
-    return tuple(found)
+    named = [Contact(doctor or department, phone, department if doctor else "")] if doctor or phone else []
+    known = {(one.name, one.phone) for one in named}
+    return (*named, *(one for one in of_facility if (one.name, one.phone) not in known))
 
 
 def next_contact(contacts: Sequence[Contact], no_answers: int) -> Contact | None:

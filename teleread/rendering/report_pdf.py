@@ -47,6 +47,9 @@ ATTACHMENT_NAME = "report.json"
 
 # What stands in for a character that the typeface lacks: the geta mark of Japanese type-setting.
 GETA = "〓"
+#: What a cell of the request takes on the first page, and in the head of the others, in half-width characters.
+_CELL_WIDTH = 140
+_NEXT_CELL_WIDTH = 42
 _PIXEL = 0.75  # CSS pixel in points
 _UNITS = "mm|cm|µm|μm|m|kg|g|mg|mL|ml|L|HU|Gy|mGy|MBq|ms|s|min|T|kV|mA|°C|℃|%"
 _NUMBER_AND_UNIT = re.compile(rf"(\d) ((?:{_UNITS})(?![A-Za-z]))")
@@ -140,6 +143,24 @@ def _grouped(digest: str) -> tuple[str, str]:
     return " ".join(groups[:8]), " ".join(groups[8:])
 
 
+def _width(text: str) -> int:
+    """Width of a text in half-width characters (UAX #11: wide and full width count two)."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _fitted(text: str, width: int) -> str:
+    """The text, or as much of its beginning as a cell takes, with a mark that there is more."""
+    if _width(text) <= width:
+        return text
+    kept, left = [], width - 2
+    for character in text:
+        left -= _width(character)
+        if left < 0:
+            break
+        kept.append(character)
+    return "".join(kept).rstrip() + " …"
+
+
 def _page_values(content: ReportContent, missing: tuple[str, ...]) -> dict[str, Any]:
     """Everything that the template prints."""
     w = words(content.language)
@@ -153,6 +174,15 @@ def _page_values(content: ReportContent, missing: tuple[str, ...]) -> dict[str, 
     sex = w.get(f"sex_{content.sex}", content.sex)
     code = segno.make(f"teleread:{content.case_number}:{content.version}:{digest}", error="m", micro=False)
     svg = code.svg_inline(border=0, omitsize=True, title=w["qr_alternative"])
+    cells = {
+        "facility": content.facility_name,
+        "department_doctor": "　".join(part for part in (content.department, content.doctor) if part),
+        "priority": w.get(f"priority_{content.priority}", content.priority),
+        "examination": " ".join(part for part in (content.modality, content.examination) if part),
+        "pseudonym": content.pseudonym,
+    }
+    # A cell that grows beyond its page takes the form fields along; what it cannot hold stands in full below.
+    whole = [(name, text) for name, text in cells.items() if _fitted(text, _CELL_WIDTH) != text]
     return {
         "content": content,
         "w": w,
@@ -161,12 +191,18 @@ def _page_values(content: ReportContent, missing: tuple[str, ...]) -> dict[str, 
         "version_text": version,
         "status_text": status,
         "sex_age": "　".join(part for part in (sex, age_text(content.age, content.language)) if part),
-        "department_doctor": "　".join(part for part in (content.department, content.doctor) if part),
-        "study_time": study_time_text(content.study_date, content.study_time, content.language),
-        "priority": w.get(f"priority_{content.priority}", content.priority),
-        "examination": " ".join(part for part in (content.modality, content.examination) if part),
+        **{name: _fitted(text, _CELL_WIDTH) for name, text in cells.items()},
+        "next_examination": _fitted(cells["examination"], _NEXT_CELL_WIDTH),
+        "next_pseudonym": _fitted(content.pseudonym, _NEXT_CELL_WIDTH),
+        "study_time": _fitted(
+            study_time_text(content.study_date, content.study_time, content.language), _NEXT_CELL_WIDTH
+        ),
         "images": w["image_count"].format(content.image_count),
         "sections": [
+            {"key": "whole", "label": w[name], "paragraphs": _readable(text).strip("\n").split("\n")}
+            for name, text in whole
+        ]
+        + [
             {
                 "key": key,
                 "label": _spaced(w[key], content.language),

@@ -7,15 +7,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from teleread.domain import board as rules
-from teleread.domain.access import Action, Actor, Role, require
+from teleread.domain.access import PERSONS_ROLES, Action, Actor, Role, require
 from teleread.errors import InvalidInput
 from teleread.services import reading
 from teleread.storage.models.accounts import User, UserSession
 from teleread.storage.models.facilities import Facility, Gateway
 from teleread.storage.models.readings import Reading
 
-#: Roles whose last sign of life a coordinator looks for.
-_ON_THE_BOARD = frozenset({Role.READER, Role.COORDINATOR})
+#: Everybody of the centre; people of facilities have their own rooms and telephones.
+_ON_THE_BOARD = PERSONS_ROLES - {Role.FACILITY}
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def gateways(session: Session, *, actor: Actor, at: datetime) -> list[GatewaySig
 
 
 def people(session: Session, *, actor: Actor) -> list[PersonSign]:
-    """Return readers and coordinators, the latest sign of life first."""
+    """Return everybody of the centre with an account that is open, the latest sign of life first."""
     require(actor, Action.COORDINATE)
     seen = {
         user_id: (last, is_open > 0)

@@ -1,30 +1,25 @@
 """Critical findings: raise, tell somebody and hear it back, take note; and the messages to the centre's own people."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from teleread.domain import critical as rules
 from teleread.domain.access import Action, Actor, allows, require, require_tenant, system_actor
+from teleread.domain.contacts import receivers
 from teleread.domain.critical import Contact, Told
 from teleread.domain.workflow import Who
 from teleread.errors import NotFound, TransitionNotAllowed
 from teleread.jobs import JobName
-from teleread.services import audit, delivery, reading, workflow
+from teleread.services import audit, contacts, delivery, reading, workflow
 from teleread.storage import outbox
 from teleread.storage.locks import lock
 from teleread.storage.models.accounts import User
-from teleread.storage.models.critical import (
-    CriticalAlert,
-    CriticalAttempt,
-    CriticalFinding,
-    FacilityContact,
-)
-from teleread.storage.models.facilities import Facility
+from teleread.storage.models.critical import CriticalAlert, CriticalAttempt, CriticalFinding
 from teleread.wire.critical import CriticalAcknowledgement, CriticalNotice
 
 _NAMED_DOCTOR = frozenset({Who.NAMED_DOCTOR})
@@ -86,7 +81,10 @@ class FindingView:
 
 @dataclass(frozen=True)
 class AlertMessage:
-    """What a message says; `key` is the same each time the same step is tried."""
+    """What a message says, and whom it goes to beside the coordinators.
+
+    `key` is the same each time the same step is tried. `receivers` are people of the facility, whose language is `language`.
+    """
 
     key: str
     channel: str
@@ -94,6 +92,8 @@ class AlertMessage:
     category: str
     priority: str
     minutes_left: int
+    receivers: tuple[Contact, ...] = ()
+    language: str = "ja"
 
 
 def raise_finding(
@@ -187,14 +187,24 @@ def acknowledge_at_gateway(
 ) -> CriticalNotice:
     """Take note as a person who is signed in at the facility's own box, which vouches for it."""
     require(actor, Action.ACKNOWLEDGE_CRITICAL)
+    said_at = message.acknowledged_at
+    detail = {"at_gateway": said_at.isoformat()} if said_at is not None else {}
     return _notice(
         session,
-        _acknowledge(session, critical_id, f"{message.person} ({message.account})", actor=actor, at=at),
+        _acknowledge(
+            session, critical_id, f"{message.person} ({message.account})", actor=actor, at=at, detail=detail
+        ),
     )
 
 
 def _acknowledge(
-    session: Session, critical_id: str, person: str, *, actor: Actor, at: datetime
+    session: Session,
+    critical_id: str,
+    person: str,
+    *,
+    actor: Actor,
+    at: datetime,
+    detail: Mapping[str, object] | None = None,
 ) -> CriticalFinding:
     finding = _finding(session, critical_id, actor)
     if finding.state in {"acknowledged", "closed"}:
@@ -209,7 +219,7 @@ def _acknowledge(
         acknowledged_at=at,
         acknowledged_by=person,
     )
-    _record(session, finding, "critical.acknowledge", actor, at, person=person)
+    _record(session, finding, "critical.acknowledge", actor, at, person=person, **(detail or {}))
     delivery.close_order(session, finding.reading.order, actor=actor, at=at)
     return finding
 
@@ -231,34 +241,6 @@ def withdraw(session: Session, critical_id: str, reason: str, *, actor: Actor, a
     workflow.apply(session, finding, "withdraw", actor=actor, at=at, reason=reason, outcome=reason)
     _record(session, finding, "critical.withdraw", actor, at)
     delivery.close_order(session, finding.reading.order, actor=actor, at=at)
-
-
-def set_contacts(
-    session: Session, facility_code: str, contacts: Sequence[Contact], *, actor: Actor, at: datetime
-) -> None:
-    """Replace whom to call at a facility, in this order, when the doctor of an order does not answer."""
-    require(actor, Action.MANAGE_FACILITIES)
-    facility = session.scalar(select(Facility).where(Facility.code == facility_code))
-    if facility is None:
-        raise NotFound("there is no such facility")
-    session.execute(delete(FacilityContact).where(FacilityContact.facility_id == facility.id))
-    for position, one in enumerate(contacts, 1):
-        session.add(
-            FacilityContact(
-                facility_id=facility.id,
-                position=position,
-                name=rules.required("name", one.name, rules.NAME_LIMIT),
-                phone=rules.required("phone", one.phone, rules.NAME_LIMIT),
-            )
-        )
-    audit.record(
-        session,
-        actor=actor,
-        at=at,
-        act="facility.contacts",
-        facility_id=facility.id,
-        detail={"count": len(contacts)},
-    )
 
 
 # What pages and gateways are shown
@@ -327,12 +309,14 @@ def _notice(session: Session, finding: CriticalFinding) -> CriticalNotice:
         acknowledge_by=due if finding.state == "notified" else None,
         acknowledged_at=finding.acknowledged_at,
         acknowledged_by=finding.acknowledged_by,
+        responsible_doctor=finding.reading.order.doctor[:64],
+        callback_phone=finding.reading.order.callback_phone[:32],
     )
 
 
 def _view(session: Session, finding: CriticalFinding, actor: Actor, at: datetime) -> FindingView:
     attempts = _attempts(session, finding)
-    contacts = _contacts(session, finding)
+    to_call = _contacts(session, finding)
     due = rules.deadline(finding.category, finding.state, finding.raised_at, finding.notified_at)
     alert = session.scalar(
         select(CriticalAlert)
@@ -356,8 +340,8 @@ def _view(session: Session, finding: CriticalFinding, actor: Actor, at: datetime
         acknowledged_by=finding.acknowledged_by,
         due_at=due,
         is_late=rules.is_late(due, at),
-        contacts=contacts,
-        next_contact=rules.next_contact(contacts, _no_answers(attempts)) if is_open else None,
+        contacts=to_call,
+        next_contact=rules.next_contact(to_call, _no_answers(attempts)) if is_open else None,
         attempts=tuple(AttemptView(one.person, one.method, one.outcome, one.at, one.by) for one in attempts),
         escalations=finding.escalations,
         alert=AlertView(alert.channel, alert.outcome, alert.finished_at or alert.asked_at, alert.round)
@@ -398,14 +382,8 @@ def _told(attempts: Sequence[CriticalAttempt]) -> str:
 
 def _contacts(session: Session, finding: CriticalFinding) -> tuple[Contact, ...]:
     order = finding.reading.order
-    own = session.scalars(
-        select(FacilityContact)
-        .where(FacilityContact.facility_id == finding.facility_id)
-        .order_by(FacilityContact.position)
-    )
-    return rules.contacts_of(
-        order.doctor, order.callback_phone, order.department, [Contact(one.name, one.phone) for one in own]
-    )
+    own = contacts.of_facility(session, finding.facility_id)
+    return rules.contacts_of(order.doctor, order.callback_phone, order.department, own)
 
 
 def _record(
@@ -460,6 +438,8 @@ def begin_alert(session: Session, alert_id: int, *, at: datetime) -> AlertMessag
         category=finding.category,
         priority=finding.reading.order.priority,
         minutes_left=left,
+        receivers=receivers(contacts.of_facility(session, finding.facility_id), finding.escalations),
+        language=finding.facility.language,
     )
 
 

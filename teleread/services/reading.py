@@ -30,7 +30,7 @@ _SYSTEM = frozenset({Who.SYSTEM})
 
 @dataclass(frozen=True)
 class WorklistRow:
-    """A reading as a list shows it."""
+    """A reading as a list shows it; `held_reasons` are code and count of what the facility holds back, the most first."""
 
     case_number: str
     pseudonym: str
@@ -46,6 +46,7 @@ class WorklistRow:
     images: int
     expected: int | None
     held: int
+    held_reasons: tuple[tuple[str, int], ...]
     conflicts: int
     priority: str
     kind: str
@@ -331,6 +332,13 @@ def _held(manifest: dict[str, Any] | None) -> tuple[dict[str, Any], ...]:
     return tuple(manifest["held"]) if manifest else ()
 
 
+def _held_reasons(manifest: dict[str, Any] | None) -> tuple[tuple[str, int], ...]:
+    counts: dict[str, int] = {}
+    for item in _held(manifest):
+        counts[item["reason"]] = counts.get(item["reason"], 0) + item["count"]
+    return tuple(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+
+
 def _row(found: queries.CaseRow, actor: Actor, at: datetime) -> WorklistRow:
     reading, study, order, facility, assignee, version, delivery, images, conflicts = found
     signed_at = version.signed_at if version else None
@@ -356,6 +364,7 @@ def _row(found: queries.CaseRow, actor: Actor, at: datetime) -> WorklistRow:
         expected=len(study.manifest["instances"]) if study.manifest else None,
         conflicts=conflicts,
         held=sum(item["count"] for item in _held(study.manifest)),
+        held_reasons=_held_reasons(study.manifest),
         priority=order.priority,
         kind=reading.kind,
         sex=study.sex,

@@ -16,6 +16,7 @@ from teleread.services import critical, delivery, ingest, reading
 from teleread.storage.queries.readers import active_readers
 from teleread.storage.session import transaction
 from teleread.web.i18n import text
+from teleread.web.views import horizon as sky
 from teleread.web.views.cases import CaseRow, case_number_of, case_row
 from teleread.web.views.critical import finding_row
 from teleread.web.views.layout import language
@@ -34,6 +35,16 @@ GIVABLE = frozenset({"unassigned", "assigned", "in_progress", "on_hold"})
 RELEASABLE = frozenset({"in_progress", "on_hold"})
 
 _SOON_MINUTES = 60
+
+#: Edges of the horizon's picture, for its template.
+_SKY = {
+    "width": sky.WIDTH,
+    "height": sky.HEIGHT,
+    "left": sky.LEFT,
+    "right": sky.RIGHT,
+    "top": sky.TOP,
+    "bottom": sky.BOTTOM,
+}
 
 #: Drawing and token of a gateway's sign of life (ui.md, section 6).
 _GATEWAY_MARKS = {
@@ -76,6 +87,7 @@ class GatewayRow:
     """A box and its last sign of life."""
 
     facility: str
+    name: str
     shape: str
     colour: str
     sign_key: str
@@ -139,6 +151,8 @@ def _board() -> dict[str, Any]:
     silent = sum(one.sign in {"silent", "lost"} for one in boxes)
     return {
         "as_of": clock_time(at),
+        "horizon": sky.horizon((row.case for row in rows), language=language(), at=at),
+        "sky": _SKY,
         "rows": rows,
         "held": held,
         "deliveries": deliveries,
@@ -194,6 +208,7 @@ def _gateway_row(one: people_and_boxes.GatewaySign, at: datetime) -> GatewayRow:
     shape, colour = _GATEWAY_MARKS[one.sign]
     return GatewayRow(
         facility=one.facility_name,
+        name=one.name,
         shape=shape,
         colour=colour,
         sign_key=f"board.gateway.{one.sign}",

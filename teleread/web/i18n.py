@@ -6,7 +6,15 @@ searches the templates for words that did not come through here.
 
 from __future__ import annotations
 
-from teleread.web import texts_board, texts_console, texts_design, texts_live, texts_locks
+from teleread.web import (
+    texts_board,
+    texts_console,
+    texts_contacts,
+    texts_design,
+    texts_live,
+    texts_locks,
+    texts_status,
+)
 
 LANGUAGES = ("ja", "en")
 DEFAULT_LANGUAGE = "ja"
@@ -474,10 +482,12 @@ TEXTS |= texts_design.TEXTS
 
 TEXTS |= texts_live.TEXTS
 TEXTS |= texts_board.TEXTS
+TEXTS |= texts_contacts.TEXTS
 
 TEXTS |= texts_locks.TEXTS
 
 TEXTS |= texts_console.TEXTS
+TEXTS |= texts_status.TEXTS
 
 
 def text(language: str, key: str, **values: object) -> str:

@@ -188,7 +188,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Add a reader; done when somebody has signed in with two factors.",
     ),
     "first_run.facility": ("施設", "A facility"),
-    "first_run.facility.how": ("最初の依頼施設を追加します。", "Add the first referring facility."),
+    "first_run.facility.how": (
+        "最初の依頼施設を追加し、緊急所見の連絡先を登録します。",
+        "Add the first referring facility, and whom to tell there about critical findings.",
+    ),
     "first_run.gateway": ("ゲートウェイ", "A gateway"),
     "first_run.gateway.how": (
         "招待コードを作り、施設の機器に入力します。最初の応答で完了します。",

@@ -15,7 +15,7 @@ class CriticalNotice(Message):
     """A critical finding of one of the facility's studies, under its pseudonym.
 
     `told` is the person of the facility who was told and read it back, empty until then; only from then on may it be
-    acknowledged, and has to be by `acknowledge_by`.
+    acknowledged, and has to be by `acknowledge_by`. `responsible_doctor` and `callback_phone` are those of the request.
     """
 
     critical_id: Annotated[str, is_text(64)]
@@ -31,6 +31,8 @@ class CriticalNotice(Message):
     acknowledge_by: datetime | None = None
     acknowledged_at: datetime | None = None
     acknowledged_by: Annotated[str, is_at_most(200)] = ""
+    responsible_doctor: Annotated[str, is_at_most(64)] = ""
+    callback_phone: Annotated[str, is_at_most(32)] = ""
     protocol: int = PROTOCOL
 
 
@@ -44,8 +46,12 @@ class CriticalList(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class CriticalAcknowledgement(Message):
-    """That a doctor took note: the name and the account under which the box knows the person."""
+    """That a doctor took note: the name and the account under which the box knows the person.
+
+    `acknowledged_at` is when that was, by the box's clock; on a cut line the message comes later.
+    """
 
     person: Annotated[str, is_text(80)]
     account: Annotated[str, is_text(64)]
+    acknowledged_at: datetime | None = None
     protocol: int = PROTOCOL

@@ -120,7 +120,7 @@ def test_the_doctors_clock_escalates_anew_though_the_callers_clock_did_before() 
 def test_after_no_answer_comes_the_next_contact_until_all_were_called(no_answers: int, count: int) -> None:
     own = [Contact(f"contact {number}", str(number)) for number in range(count)]
     contacts = contacts_of("Dr. A", "2210", "surgery", own)
-    assert contacts[0] == Contact("Dr. A", "2210")
+    assert contacts[0] == Contact("Dr. A", "2210", "surgery")
     called = [next_contact(contacts, no_answers + number) for number in range(len(contacts))]
     assert sorted(one.name for one in called if one) == sorted(one.name for one in contacts)
     assert contacts_of("", "", "", []) == ()

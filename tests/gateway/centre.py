@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from pydicom import dcmread
 
 from teleread.dicom.multipart import iter_parts
+from teleread.wire.critical import CriticalAcknowledgement, CriticalNotice
 from teleread.wire.enrolment import EnrolmentAnswer, EnrolmentRequest, OneTimeCode, ca_fingerprint
 from teleread.wire.heartbeat import Heartbeat, HeartbeatAnswer
 from teleread.wire.manifest import ManifestAnswer, MissingInstance, StudyManifest
@@ -116,7 +117,7 @@ class FakeCentre:
     `failures` are answered before anything else, in order: a status, or None for a cut line.
     `refuse` maps a digest to the failure reason its instance gets; `unread` has the digests of parts whose
     UID it cannot read. `no_pdf` has the status that stands for a package's PDF. `broken_packages` stand in its list before the others. `manifest_answer` changes its
-    answer to the manifest of the study that is the key.
+    answer to the manifest of the study that is the key. `findings` are critical ones that wait for a doctor's word, as JSON.
     """
 
     authority: Authority = field(default_factory=lambda: Authority("centre"))
@@ -129,6 +130,8 @@ class FakeCentre:
     broken_packages: list[Any] = field(default_factory=list)
     manifest_answer: dict[str, Any] = field(default_factory=dict)
     events: list[tuple[str, PackageEvent]] = field(default_factory=list)
+    findings: dict[str, Any] = field(default_factory=dict)
+    acknowledgements: list[tuple[str, CriticalAcknowledgement]] = field(default_factory=list)
     beats: list[Heartbeat] = field(default_factory=list)
     failures: list[int | None] = field(default_factory=list)
     refuse: dict[str, int] = field(default_factory=dict)
@@ -294,11 +297,25 @@ class _Handler(BaseHTTPRequestHandler):
             if event.event in {"delivered", "gave_up", "identity_doubt"}:
                 centre.packages.pop(step[-2], None)
             self._json({})
+        elif "critical" in step:
+            self._serve_critical(centre, step, body)
         elif step[-1] == "heartbeat":
             centre.beats.append(Heartbeat.from_json(json.loads(body)))
             self._json(HeartbeatAnswer(now=datetime.now(UTC)).to_json())
         else:
             self._json({"error": "not_found"}, 404)
+
+    def _serve_critical(self, centre: FakeCentre, step: list[str], body: bytes) -> None:
+        if step[-1] == "critical":
+            self._json({"findings": list(centre.findings.values())})
+            return
+        message = CriticalAcknowledgement.from_json(json.loads(body))
+        notice = centre.findings.pop(step[-2], None)
+        if notice is None:
+            self._json({"error": "not_found"}, 404)
+            return
+        centre.acknowledgements.append((step[-2], message))
+        self._json(CriticalNotice.from_json(notice | {"state": "acknowledged"}).to_json())
 
     do_GET = do_POST = do_PUT = _serve  # noqa: N815 - the names that http.server calls
 

@@ -78,6 +78,35 @@ def test_the_same_content_gives_the_same_bytes_in_another_process_on_another_day
         assert other.stdout.strip() == first.sha256
 
 
+@pytest.mark.parametrize("field", ["examination", "facility_name"])
+def test_a_text_that_no_cell_holds_is_printed_in_full_below_and_every_page_has_its_fields(field: str) -> None:
+    rendered = render_report(replace(CONTENT, **{field: "胸部造影" * 1100 + "竟"}))
+    assert rendered.pages > 2
+    with pikepdf.open(io.BytesIO(rendered.pdf)) as pdf:
+        places = {str(one.T): [float(number) for number in one.Rect] for one in pdf.Root.AcroForm.Fields}
+    for name in IDENTITY_FIELDS:
+        # The fields of following pages stand in their head, 48 mm from above on A4.
+        assert places[f"{name}_page1"]
+        following = [places[f"{name}_page{page}"] for page in range(2, rendered.pages + 1)]
+        assert all(place == following[0] and place[1] > 842 - 136.1 for place in following)
+    read = re.sub(r"\s", "", text_of(rendered.pdf))
+    assert read.count("竟") == 1
+
+
+def test_the_head_of_a_following_page_does_not_reach_into_its_text() -> None:
+    rendered = render_report(replace(LONG, examination="胸部造影" * 16))
+    lines = subprocess.run(
+        ["pdftotext", "-bbox", "-f", "2", "-l", "2", "-", "-"],
+        input=rendered.pdf,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    words = re.findall(r'yMin="([\d.]+)" xMax="[\d.]+" yMax="([\d.]+)">([^<]+)<', lines)
+    head = max(float(bottom) for _, bottom, word in words if "胸部" in word)
+    body = min(float(top) for top, _, word in words if word.startswith("結節"))
+    assert head <= body
+
+
 def test_another_content_gives_other_bytes() -> None:
     digests = {
         render_report(replace(CONTENT, **change)).sha256 for change in ({}, {"version": 2}, {"age": "068Y"})

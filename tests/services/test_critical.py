@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from teleread.domain.critical import LIMITS, READ_BACK, Contact, Method, Told
 from teleread.errors import InvalidInput, NotAllowed, NotFound, TransitionNotAllowed
 from teleread.jobs import JobName
-from teleread.services import critical, delivery
+from teleread.services import contacts, critical, delivery
 from teleread.storage.models.critical import CriticalAlert, CriticalAttempt
 from teleread.storage.models.records import AuditRecord, OutboxRow, WorkflowEvent
 from teleread.wire.critical import CriticalAcknowledgement
@@ -170,7 +170,9 @@ def test_no_answer_goes_to_the_next_contact_and_says_whom(small_place: Place) ->
     reader = place.person("reader1", "reader")
     on_duty = [Contact("当直医", "2211"), Contact("時間外受付", "2200")]
     with place.session() as session:
-        critical.set_contacts(session, "clinic", on_duty, actor=OPERATOR, at=place.at)
+        was = contacts.ladder(session, "clinic", actor=OPERATOR).version
+        rows = [(str(number), one) for number, one in enumerate(on_duty, 1)]
+        contacts.replace(session, "clinic", rows, was, actor=OPERATOR, at=place.at)
     case_number, critical_id = raised(place, reader)
     assert view(place, case_number, reader).next_contact == on_duty[0]
     for expected in (on_duty[1], on_duty[0]):

@@ -6,7 +6,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from teleread.up import prepare
 from teleread.web import viewer
 from teleread.web.app import create_app
 from teleread.web.security import COOKIE
-from teleread.wire.manifest import ManifestInstance, StudyManifest
+from teleread.wire.manifest import HeldCount, ManifestInstance, StudyManifest
 
 WORKER = """
 import sys
@@ -144,8 +144,16 @@ class House:
                 )
         return self.gateways[facility]
 
-    def study(self, facility: str = "midori", *, slices: int = 3, description: str = "CHEST") -> str:
-        """Send a whole study as the facility's gateway and return its case number."""
+    def study(
+        self,
+        facility: str = "midori",
+        *,
+        slices: int = 3,
+        description: str = "CHEST",
+        missing: int = 0,
+        held: tuple[HeldCount, ...] = (),
+    ) -> str:
+        """Send a study as the facility's gateway, whole unless some are `missing`, and return its case number."""
         self.studies += 1
         uid = f"2.25.{10**20 + self.studies}"
         pseudonym = "C36PV-4K2M7"
@@ -166,6 +174,10 @@ class House:
                     size=size,
                 )
             )
+        listed += [
+            replace(listed[0], sop_instance_uid=f"{uid}.9.{number}", sha256="0" * 64)
+            for number in range(1, missing + 1)
+        ]
         manifest = StudyManifest(
             study_instance_uid=uid,
             pseudonym=pseudonym,
@@ -179,14 +191,14 @@ class House:
             revision=1,
             closed=True,
             instances=tuple(listed),
-            held=(),
+            held=held,
             first_received_at=clock.now(),
             last_received_at=clock.now(),
             evidence="quiet 30 s, no open association",
         )
         with transaction(self.engine) as session:
             answer = ingest.receive_manifest(session, manifest, actor=actor, at=clock.now())
-        assert answer.state == "complete"
+        assert answer.state == ("receiving" if missing else "complete")
         assert answer.case_number is not None
         return answer.case_number
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import timedelta
 
@@ -10,9 +11,11 @@ from sqlalchemy import update
 
 from teleread import clock
 from teleread.domain.critical import READ_BACK
+from teleread.domain.identifiers import format_case_number
 from teleread.services import critical
 from teleread.storage.models.critical import CriticalFinding
 from teleread.storage.models.facilities import Gateway
+from teleread.storage.models.readings import Reading
 from teleread.storage.session import transaction
 from teleread.web.i18n import TEXTS
 from teleread.web.views.times import ZONE
@@ -126,3 +129,69 @@ def test_a_case_is_moved_from_its_reader_only_with_a_reason(house: House) -> Non
         f'<tr tabindex="0" data-case="{number}"'
     )[1]
     assert "Dr reader" in row[: row.index("<form")]
+
+
+def test_every_person_of_the_centre_and_every_gateway_has_its_last_sign_of_life(house: House) -> None:
+    at = clock.now()
+    seen = {"midori": at - timedelta(seconds=4), "kita": at - timedelta(minutes=20, seconds=5)}
+    with transaction(house.engine) as session:
+        session.execute(update(Gateway).values(certificate_sha256=None))
+        for number, (name, when) in enumerate(seen.items()):
+            session.execute(
+                update(Gateway)
+                .values(certificate_sha256=f"{number:064d}", last_seen_at=when)
+                .where(Gateway.id == house.gateways[name].gateway_id)
+            )
+    house.signed_in("admin")
+    coordinator = house.signed_in("coordinator")
+    board = html.unescape(coordinator.get("/coordination", base_url=BASE).text)
+    gateways = board.split('id="panel-gateways"')[1].split("</section>")[0]
+    for facility, sign in (
+        ("kita", TEXTS["board.gateway.lost"][1] + " 20 min ago"),
+        ("midori", TEXTS["board.gateway.fine"][1]),
+    ):
+        line = gateways.split(f"{facility} clinic")[1].split("</div>")[0]
+        assert "box" in line
+        assert sign in line
+    people = board.split('id="panel-people"')[1].split("</section>")[0]
+    lines = {one.split("</b>")[0].split("<b>")[1]: one for one in people.split("<li>")[1:]}
+    assert {"Dr reader", "Dr second", "Dr coordinator", "Dr admin"} <= lines.keys()
+    assert not {"Dr midori", "Dr kita"} & lines.keys()
+    assert " s ago" in lines["Dr admin"]
+    assert TEXTS["board.person.in"][1] in lines["Dr coordinator"]
+
+
+def test_the_horizon_draws_every_open_case_and_says_it_in_words(house: House) -> None:
+    at = clock.now()
+    numbers = {house.study(): minutes for minutes in (-30, 15, 600)}
+    with transaction(house.engine) as session:
+        for number, minutes in numbers.items():
+            session.execute(
+                update(Reading)
+                .values(due_at=at + timedelta(minutes=minutes, seconds=30))
+                .where(Reading.case_number == number)
+            )
+    board = html.unescape(house.signed_in("coordinator").get("/coordination/board", base_url=BASE).text)
+    picture = board.split('<svg class="sky"')[1].split("</svg>")[0]
+    now = int(picture.split('class="now" d="M')[1].split(" ")[0])
+    places = {}
+    for sign in picture.split('<g class="sign ')[1:]:
+        x = int(sign.split('class="stem" d="M')[1].split(" ")[0])
+        places |= {
+            number: (x, sign) for number in numbers if format_case_number(number) in sign.split("</title>")[0]
+        }
+    late, soon, calm = (places[number] for number in numbers)
+    assert late[0] < now < soon[0] < calm[0]
+    assert late[1].startswith("late")
+    # The sign is the priority's, whatever the colour.
+    assert "#routine" in late[1]
+    assert TEXTS["board.count.late"][1] in picture
+    rows = board.split('class="as-table"')[1].split("</details>")[0]
+    assert all(f'data-case="{number}"' in rows for number in numbers)
+    sentence = picture.split('id="horizon-sentence">')[1].split("</title>")[0]
+    assert sentence in rows
+    total, late_ones = (int(one) for one in re.findall(r"\d+", sentence)[:2])
+    assert rows.count("<tr><td>") == total
+    assert late_ones >= 1
+    assert " style=" not in board
+    assert "<script" not in board

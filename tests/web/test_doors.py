@@ -37,6 +37,7 @@ FILLED = {
     "key_id": "1",
     "session_id": "1",
     "username": "nobody",
+    "facility_code": "nowhere",
     "act": "disable",
     "critical_id": "none",
     "view_id": "1",

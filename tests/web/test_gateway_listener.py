@@ -20,12 +20,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gateway.critical import AcknowledgementSender, CriticalBook, CriticalWatch
+from gateway.link import CentreLink
+from gateway.spool import Spool
 from teleread import clock
-from teleread.domain.access import system_actor
-from teleread.services import facilities
+from teleread.domain.access import Actor, system_actor
+from teleread.domain.critical import READ_BACK, Method, Told
+from teleread.errors import TransitionNotAllowed
+from teleread.services import critical, facilities
 from teleread.settings import ServerSettings
 from teleread.storage.session import open_engine, transaction
 from teleread.up import prepare
+from tests.builders.centre import clean_study
+from tests.gateway.facility import layout_of, settings_of
 from tests.web.conftest import ct_file
 
 SYSTEM = system_actor("test")
@@ -292,6 +299,45 @@ def test_manifest_status_packages_and_heartbeat_are_answered(running: Running) -
         }
         assert "now" in client.post("/gateway/v1/heartbeat", json=beat).json()
         assert client.get("/worklist").status_code == 404
+
+
+def test_a_doctor_s_word_at_the_box_reaches_the_centre(running: Running, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "box")
+    spool = Spool(layout_of(settings))
+    context = ssl.create_default_context(cafile=str(running.settings.ca_certificate))
+    context.load_cert_chain(running.box / "client.pem", running.box / "client.key")
+    link, book = CentreLink(running.gateway, context), CriticalBook(spool)
+    watch = CriticalWatch(spool, link, now=clock.now)
+    study = clean_study("TR-7", 77, slices=1)
+    coordinator = Actor(kind="user", name="coord", role="coordinator")
+    with running.client() as client:
+        _store(client, list(study.files))
+    case_number = link.put_manifest(study.manifest()).case_number or ""
+    engine = open_engine(running.settings)
+    try:
+        with transaction(engine) as session:
+            critical_id = critical.raise_finding(
+                session, case_number, "1", "出血", actor=coordinator, at=clock.now()
+            )
+        assert watch.work() == 1
+        assert (book.open().unconfirmed, book.finding(critical_id).notice.pseudonym) == (1, study.pseudonym)
+        with pytest.raises(TransitionNotAllowed):
+            book.acknowledge(critical_id, handed_to="", person="例示 五郎", account="goro", at=clock.now())
+        call = Told("例示 五郎", Method.PHONE, clock.now(), frozenset(READ_BACK))
+        with transaction(engine) as session:
+            critical.record_told(session, critical_id, call, actor=coordinator, at=clock.now())
+        watch.work()
+        book.acknowledge(critical_id, handed_to="", person="例示 五郎", account="goro", at=clock.now())
+        assert AcknowledgementSender(settings, spool, link, now=clock.now).work() == 1
+        watch.work()
+        assert (book.open().unconfirmed, book.open().waiting) == (0, 0)
+        with transaction(engine, writes=False) as session:
+            (found,) = critical.of_case(session, case_number, actor=coordinator, at=clock.now())
+    finally:
+        engine.dispose()
+        link.close()
+        spool.close()
+    assert (found.state, found.acknowledged_by) == ("acknowledged", "例示 五郎 (goro)")
 
 
 def test_a_large_body_is_streamed_and_not_held_in_memory(running: Running) -> None:

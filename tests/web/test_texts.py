@@ -20,7 +20,7 @@ _SPOKEN_ATTRIBUTES = ("aria-label", "title", "placeholder", "alt")
 #: Where the texts of a person's own data stand; everything else on a page is ours.
 _PATHS = {
     "reader": ("/worklist", "/cases/{case}", "/styleguide", "/cases/00000000"),
-    "coordinator": ("/coordination",),
+    "coordinator": ("/coordination", "/contacts", "/contacts/midori"),
     "admin": ("/admin",),
     "midori": ("/status",),
 }

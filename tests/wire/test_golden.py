@@ -69,11 +69,15 @@ CRITICAL = CriticalNotice(
     told="例示 五郎",
     notified_at=LATER,
     acknowledge_by=LATER,
+    responsible_doctor="例示 五郎",
+    callback_phone="内線 2210",
 )
 MESSAGES: dict[str, Message] = {
     "critical_notice": CRITICAL,
     "critical_list": CriticalList(findings=(CRITICAL,)),
-    "critical_acknowledgement": CriticalAcknowledgement(person="例示 五郎", account="reiji"),
+    "critical_acknowledgement": CriticalAcknowledgement(
+        person="例示 五郎", account="reiji", acknowledged_at=LATER
+    ),
     "study_manifest": StudyManifest(
         study_instance_uid="2.25.1234",
         pseudonym="C36PV-4K2M7",

@@ -18,6 +18,7 @@ from aiosmtpd.controller import Controller
 from sqlalchemy import select
 
 from teleread import clock
+from teleread.domain.critical import Contact
 from teleread.errors import InvalidInput
 from teleread.services import critical
 from teleread.services.critical import AlertMessage
@@ -36,10 +37,11 @@ class Mailbox:
     """A mail server that keeps what it took, or refuses."""
 
     refuses: bool = False
+    refused_for: str = ""
     mails: list[Message] = field(default_factory=list)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        if self.refuses:
+        if self.refuses or self.refused_for in envelope.rcpt_tos:
             return "451 later"
         self.mails.append(message_from_bytes(envelope.content, policy=default))
         return "250 taken"
@@ -146,6 +148,49 @@ def test_the_pager_service_gets_signed_json_and_only_a_yes_counts(tmp_path: Path
     for status in (301, 404, 500, 503):
         pager.status = status
         assert channels.send(message, settings, at=clock.now()) == channels.Said(False, f"refused_{status}")
+
+
+DUTY = (
+    Contact("当直医", "03-1234-5678", mail="duty@clinic.example"),
+    Contact("病棟師長", "2200"),
+    Contact("安全管理者", "2255", mail="safety@clinic.example", is_second=True),
+)
+
+
+def test_what_is_late_reaches_the_facility_s_contacts_without_any_name(
+    tmp_path: Path, mailbox: tuple[Mailbox, str], pager: Pager
+) -> None:
+    box, url = mailbox
+    settings = ServerSettings.from_env(environment(tmp_path, url, pager.url))
+    late = replace(MESSAGE, minutes_left=-4, receivers=DUTY, language="en")
+    assert channels.send(late, settings, at=clock.now()) == channels.Said(True, "accepted")
+    to_centre, to_facility = box.mails
+    assert to_centre["To"] == "room@centre.example, night@centre.example"
+    assert to_facility["To"] == "duty@clinic.example, safety@clinic.example"
+    assert to_facility["Message-ID"] == "<5d1f0c-1-0-facility@centre.example>"
+    assert to_facility["Subject"] == "Critical finding, cat. 1, case 4MZ0 9D83: 4 min late"
+    assert to_facility.get_content().splitlines() == [  # type: ignore[attr-defined]
+        "Case: 4MZ0 9D83",
+        "Category: 1",
+        "Priority: STAT",
+        "4 min late",
+        "https://centre.example/status",
+    ]
+    assert channels.send(replace(late, channel="pager"), settings, at=clock.now()).answered
+    document = json.loads(pager.calls[0][1])
+    assert document["to"] == ["03-1234-5678", "2200", "2255"]
+    assert not any(one.name in json.dumps(document, ensure_ascii=False) for one in DUTY)
+
+
+def test_a_step_has_failed_when_the_facility_s_mail_was_not_taken(
+    tmp_path: Path, mailbox: tuple[Mailbox, str]
+) -> None:
+    box, url = mailbox
+    settings = ServerSettings.from_env(environment(tmp_path, url))
+    box.refused_for = "duty@clinic.example"
+    late = replace(MESSAGE, receivers=DUTY[:1])
+    assert channels.send(late, settings, at=clock.now()) == channels.Said(False, "refused_451")
+    assert [mail["To"] for mail in box.mails] == ["room@centre.example, night@centre.example"]
 
 
 def test_nobody_at_the_address_and_a_channel_that_is_not_set_up_have_not_answered(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from gateway.console.pages import flow, fonts, held, line, people, reports, request_form, sign_in
+from gateway.console.pages import critical, flow, fonts, held, line, people, reports, request_form, sign_in
 
 
 def blueprints() -> tuple[Blueprint, ...]:
@@ -11,6 +11,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         sign_in.blueprint,
         flow.blueprint,
         reports.blueprint,
+        critical.blueprint,
         held.blueprint,
         request_form.blueprint,
         line.blueprint,

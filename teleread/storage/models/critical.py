@@ -13,7 +13,7 @@ from teleread.storage.models.readings import Reading
 
 
 class FacilityContact(Base):
-    """Whom to call at a facility when the doctor of the order does not answer."""
+    """Whom to tell at a facility when the doctor of the order does not answer; `position` is the rung of the ladder."""
 
     __tablename__ = "facility_contact"
     __table_args__ = (UniqueConstraint("facility_id", "position"),)
@@ -23,6 +23,9 @@ class FacilityContact(Base):
     position: Mapped[int]
     name: Mapped[str]
     phone: Mapped[str]
+    department: Mapped[str] = mapped_column(default="")
+    mail: Mapped[str] = mapped_column(default="")
+    is_second: Mapped[bool] = mapped_column(default=False)
 
 
 class CriticalFinding(Base):

@@ -3,7 +3,7 @@
 (() => {
   const board = document.querySelector("[data-board]");
   if (!board) return;
-  const PANELS = { l: "cases", c: "critical", h: "held", u: "undelivered", w: "gateways", p: "people" };
+  const PANELS = { l: "cases", c: "critical", h: "held", u: "undelivered", w: "gateways", p: "people", t: "horizon" };
   let chosen = null;
   let going = false;
   let stale = false;
@@ -61,8 +61,11 @@
       const focused = document.activeElement;
       const panel = focused?.dataset?.panel;
       const wasRow = focused?.dataset?.case;
+      const isTable = board.querySelector("[data-horizon]")?.open ?? false;
       const scroll = board.querySelector(".scroll")?.scrollTop ?? 0;
       board.innerHTML = text;
+      const table = board.querySelector("[data-horizon]");
+      if (table) table.open = isTable;
       const list = board.querySelector(".scroll");
       if (list) list.scrollTop = scroll;
       const row = rows().find((one) => one.dataset.case === chosen);

@@ -9,7 +9,7 @@ from flask import url_for
 
 from teleread.domain.identifiers import check_case_number, format_case_number
 from teleread.errors import InvalidInput, NotFound
-from teleread.web.i18n import text
+from teleread.web.i18n import TEXTS, text
 from teleread.web.views.marks import PINNED, Mark, priority_mark, state_mark
 from teleread.web.views.times import TimeLeft, age_words, moment, sex_words, study_moment, time_left
 
@@ -52,6 +52,10 @@ class CaseRow:
     facility: str
     question: str
     images: str
+    missing: int
+    arrived: str
+    withheld: int
+    withheld_why: tuple[str, ...]
     received: str
     badges: tuple[Badge, ...]
 
@@ -83,6 +87,12 @@ def _badges(row: WorklistRow, language: str) -> tuple[Badge, ...]:
     return tuple(found)
 
 
+def reason_words(code: str, language: str) -> str:
+    """Return why a facility holds something back; a reason of a later gateway is said to be another one."""
+    key = f"withheld.{code}"
+    return text(language, key) if key in TEXTS else text(language, "withheld.other")
+
+
 def case_row(row: WorklistRow, *, language: str, at: datetime) -> CaseRow:
     """Return the row in words and signs."""
     settled = row.display_status in _SETTLED
@@ -108,6 +118,13 @@ def case_row(row: WorklistRow, *, language: str, at: datetime) -> CaseRow:
         question=row.clinical_question,
         images=f"{row.images:,}"
         + (f"/{row.expected:,}" if row.expected and row.expected != row.images else ""),
+        missing=max((row.expected or 0) - row.images, 0),
+        arrived=text(language, "status.arrived", images=f"{row.images:,}", expected=f"{row.expected or 0:,}"),
+        withheld=row.held,
+        withheld_why=tuple(
+            text(language, "status.withheld_why", count=count, reason=reason_words(code, language))
+            for code, count in row.held_reasons
+        ),
         received=moment(row.received_at),
         badges=_badges(row, language),
     )
@@ -130,6 +147,7 @@ def row_json(row: WorklistRow) -> dict[str, Any]:
         "images": row.images,
         "expected": row.expected,
         "held": row.held,
+        "held_reasons": dict(row.held_reasons),
         "conflicts": row.conflicts,
         "assignee": row.assignee,
         "is_mine": row.is_mine,

@@ -21,6 +21,7 @@ PLACES: tuple[tuple[str, str, Action], ...] = (
     ("worklist.worklist", "nav.worklist", Action.SEE_WORKLIST),
     ("coordination.coordination", "nav.coordination", Action.COORDINATE),
     ("facilities.status", "nav.status", Action.SEE_STATUS),
+    ("contacts.facilities", "nav.contacts", Action.MANAGE_CONTACTS),
     ("admin.admin", "nav.admin", Action.MANAGE_FACILITIES),
     ("admin.users", "nav.users", Action.MANAGE_USERS),
     ("admin.audit_search", "nav.audit", Action.SEE_AUDIT),

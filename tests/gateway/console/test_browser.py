@@ -20,7 +20,9 @@ import pyotp
 import pytest
 
 from gateway.console.certificate import certificate_path
+from gateway.critical import CriticalWatch
 from gateway.layout import Layout
+from teleread.wire.critical import CriticalNotice
 from tests.gateway.console_box import Box, open_box, other_instance
 from tests.gateway.facility import instance, wait_until
 
@@ -126,9 +128,40 @@ def lay_studies(box: Box) -> None:
                 due_at=box.now + timedelta(hours=5),
                 is_assigned=True,
             )
+    lay_findings(box)
     box.report("delivered", study_id=1, pdf=_pdf())
     box.report("held", reason="sex", study_id=4)
     box.take(other_instance(1, SOPClassUID=US, Modality="US", StudyDescription="甲状腺"))
+
+
+def lay_findings(box: Box) -> None:
+    """Have the centre raise two critical findings: one for the doctor who is here, one of a doctor whom nobody knows."""
+    rows = box.console.spool.connection.execute("SELECT * FROM study ORDER BY id").fetchall()
+    notices = [
+        CriticalNotice(
+            critical_id=f"finding{number}",
+            case_number=rows[number]["case_number"],
+            study_instance_uid=rows[number]["centre_study_uid"],
+            pseudonym=rows[number]["pseudonym"],
+            category=category,
+            text=text,
+            state="notified",
+            raised_at=box.now - timedelta(minutes=50),
+            told="救急 当直",
+            notified_at=box.now - timedelta(minutes=45),
+            responsible_doctor=doctor,
+        )
+        for number, category, text, doctor in (
+            (0, "1", "急性硬膜下血腫、正中偏位 8 mm。", "例示 doctor"),
+            (1, "2", "区域枝の肺塞栓。", "外来 先生"),
+        )
+    ]
+
+    class Line:
+        def critical_findings(self) -> list[CriticalNotice]:
+            return notices
+
+    CriticalWatch(box.console.spool, Line(), now=lambda: box.now).work()  # type: ignore[arg-type]
 
 
 def _pdf() -> bytes:
@@ -226,6 +259,8 @@ def test_a_day_at_the_console(site: Site, language: str) -> None:
         keep("deliveries")
         page.goto(f"{site.url}/line")
         keep("line")
+        page.goto(f"{site.url}/critical")
+        keep("critical")
         fill_request(page, site)
         keep("request-named")
         # One key replaces the name, and then it may leave.
@@ -364,13 +399,18 @@ def test_the_facility_s_day_by_keyboard_alone(site: Site) -> None:
             keys.press("aside a[href$='/pdf']")
         assert "/reports/" in report.value.url or report.value.url == "about:blank"
         report.value.close()
+        keys.press("nav a[href='/critical']", back=True)
+        page.wait_for_selector("article.finding")
+        keys.press("[name=read]", "Space")
+        keys.press("form[action='/critical/finding0/acknowledge'] button")
+        page.wait_for_selector("[role=status]")
         keys.press("form[action='/sign-out'] button", back=True)
         page.wait_for_url(re.compile("/sign-in"))
     acts = [act for who, act, _ in site.box.record() if who == "doctor"]
     # Each act of the walk has its line, the refused and the quiet ones too (T-26, the console's half).
     assert acts[0] == "sign_in"
     assert acts[-1] == "sign_out"
-    assert {"names.shown", "order.send", "report.shown"} <= set(acts)
+    assert {"names.shown", "order.send", "report.shown", "critical.acknowledge"} <= set(acts)
     assert list(site.box.console.store.faults()) == []
 
 
@@ -405,6 +445,7 @@ def test_axe_finds_no_serious_fault_on_any_page_of_the_console(site: Site) -> No
             "/studies/1",
             "/held",
             f"/held/{held}",
+            "/critical",
             "/deliveries",
             "/request",
             "/line",
