@@ -142,14 +142,17 @@ def sign_in() -> ResponseReturnValue:
 
 @blueprint.post("/sign-in/key")
 def key_question() -> ResponseReturnValue:
-    """Ask for a security key; the answer is alike for people who have one, have none, or do not exist."""
+    """Ask for a security key; the answer is alike for people who have one, have none, or do not exist.
+
+    A form without a user name is one of the person who is signed in and is asked again.
+    """
     here = site()
     if here is None:
         raise NotFound("security keys need a host name")
+    signed_in = g.get("person")
+    username = request.form.get("username", signed_in.username if signed_in else "")
     with transaction(centre().engine) as db:
-        question = factors.ask_for_key(
-            db, request.form.get("username", ""), session_token(), site=here, at=clock.now()
-        )
+        question = factors.ask_for_key(db, username, session_token(), site=here, at=clock.now())
     # The challenge is this browser's: its token has to stay the same until the answer.
     _cookie().changed = True
     return Response(question, mimetype="application/json")

@@ -7,6 +7,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nav.users": ("利用者", "Users"),
     "nav.audit": ("監査記録", "Audit"),
     "sign_in.key": ("セキュリティキーを使う", "Use a security key"),
+    "sign_in.key_refused": (
+        "セキュリティキーを確認できませんでした。もう一度キーを使うか、6桁を入力してください。",
+        "The security key was not accepted. Use it again, or type a six-digit code.",
+    ),
     "idle.title": ("画面をロックしました", "This page is locked"),
     "idle.text": (
         "しばらく操作がなかったため、画面を隠しました。書いた内容はこのタブに残っています。",
