@@ -43,6 +43,8 @@ class ServerSettings:
     idle_seconds, absolute_seconds : int
         Ends of a session: without a request, and in any case. ``TELEREAD_SESSION_IDLE_SECONDS``,
         ``TELEREAD_SESSION_ABSOLUTE_SECONDS``.
+    one_session : bool
+        Signing in ends the person's sessions in other browsers. ``TELEREAD_ONE_SESSION``, ``1`` or ``0``.
     tsa_url : str or None
         RFC 3161 time stamp authority; none by default. ``TELEREAD_TSA_URL``.
     smtp_url : str or None
@@ -71,6 +73,7 @@ class ServerSettings:
     language: str
     idle_seconds: int
     absolute_seconds: int
+    one_session: bool
     tsa_url: str | None
     smtp_url: str | None
     mail_from: str
@@ -122,6 +125,7 @@ class ServerSettings:
             language=language,
             idle_seconds=_whole_number(env, "TELEREAD_SESSION_IDLE_SECONDS", 15 * 60, 1, 12 * 3600),
             absolute_seconds=_whole_number(env, "TELEREAD_SESSION_ABSOLUTE_SECONDS", 12 * 3600, 1, 24 * 3600),
+            one_session=_whole_number(env, "TELEREAD_ONE_SESSION", 1, 0, 1) == 1,
             tsa_url=_url(env, "TELEREAD_TSA_URL", "") or None,
             smtp_url=smtp_url,
             mail_from=_address(env, "TELEREAD_MAIL_FROM", needed=smtp_url is not None),

@@ -41,10 +41,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "画像も文章も、この端末には保存しません。",
         "Neither images nor texts are stored on this machine.",
     ),
-    "sign_in.expired": (
-        "時間が経ったため、サインインが必要です。書いた内容はこのタブに残っています。",
-        "Your session has ended. What you wrote is kept in this tab.",
-    ),
     "sign_in.refused": (
         "サインインできませんでした。6桁は一度しか使えません。新しい6桁でもう一度どうぞ。何度も続いたときは15分待ってください。",
         "That did not work. Each six-digit code works once; use a new one. After many tries, wait 15 minutes.",

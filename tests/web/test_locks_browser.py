@@ -7,7 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from teleread import clock
+from teleread.services import accounts
+from teleread.storage.models.accounts import UserSession
+from teleread.storage.session import transaction
 from tests.web.conftest import PASSWORD, House
 from tests.web.test_pages_browser import Sheet, chromium
 from tests.web.walk import served, sign_in, write
@@ -21,11 +26,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("without_the_viewer")
 def named(house: House) -> Iterator[str]:
     """Serve the centre under a host name, which security keys need."""
     here = house.app.extensions["teleread"]
-    with served(house) as address:
-        address = address.replace("127.0.0.1", "localhost")
-        house.app.extensions["teleread"] = replace(
-            here, settings=replace(here.settings, public_url=address)
-        )
+    with served(house) as number:
+        address = number.replace("127.0.0.1", "localhost")
+        house.app.extensions["teleread"] = replace(here, settings=replace(here.settings, public_url=address))
         yield address
         house.app.extensions["teleread"] = here
 
@@ -68,6 +71,86 @@ class Keys:
 def prove(form: Any, code: str) -> None:
     form.locator('input[name="password"]').fill(PASSWORD)
     form.locator('input[name="totp"]').fill(code)
+
+
+def claimed(house: House, sheet: Sheet, name: str) -> str:
+    """Open a case as a reader who has claimed it, and return its number."""
+    number = house.study(slices=1)
+    sign_in(sheet.page, house, name)
+    sheet.page.goto(f"/cases/{number}")
+    sheet.page.locator('form[action$="/claim"] button').click()
+    sheet.page.locator("[data-editor]").wait_for()
+    return number
+
+
+def test_an_idle_page_hides_itself_and_comes_back_with_the_text_for_its_reader_alone(
+    house: House, sheet: Sheet
+) -> None:
+    page = sheet.page
+    page.clock.install()
+    number = claimed(house, sheet, "second")
+    page.fill('textarea[name="findings"]', "half a sentence")
+    page.locator("[data-saved]", has_text="Saved").wait_for()
+    # The line is gone when the last words are typed, and the centre does not hear that the page has hidden itself.
+    sheet.context.set_offline(True)
+    page.fill('textarea[name="findings"]', "half a sentence, and the rest")
+    page.clock.fast_forward("14:30")
+    assert page.locator('textarea[name="findings"]').is_visible()
+    page.clock.fast_forward("01:00")
+    page.get_by_role("heading", name="This page is locked").wait_for()
+    assert page.locator("body > :not(.lock-panel):visible").count() == 0
+    sheet.context.set_offline(False)
+    with transaction(house.engine) as session:
+        # What the centre does by its own clock.
+        long_ago = clock.now() - accounts.IDLE
+        session.execute(update(UserSession).values(last_seen_at=long_ago))
+
+    page.keyboard.press("Enter")
+    page.get_by_text("Your session has ended").wait_for()
+    page.go_back()
+    assert "/sign-in?next=" in page.url
+    assert "half a sentence" not in page.content()
+    sign_in(page, house, "reader")
+    page.goto(f"/cases/{number}")
+    page.locator(".case").wait_for()
+    assert "half a sentence" not in page.content()
+    assert page.locator("[data-editor]").count() == 0
+    sheet.context.clear_cookies()
+    sign_in(page, house, "second")
+    page.goto(f"/cases/{number}")
+    assert page.input_value('textarea[name="findings"]') == "half a sentence, and the rest"
+    page.locator("[data-saved]", has_text="Saved").wait_for()
+
+
+def test_signing_in_in_another_browser_ends_the_session_here_and_both_are_told(
+    house: House, chromium: Any, named: str, sheet: Sheet
+) -> None:
+    page = sheet.page
+    number = claimed(house, sheet, "second")
+    second_tab = sheet.context.new_page()
+    second_tab.goto("/worklist")
+    page.fill('textarea[name="findings"]', "written at the hospital")
+    page.locator("[data-saved]", has_text="Saved").wait_for()
+    elsewhere = Sheet(chromium, named)
+    sign_in(elsewhere.page, house, "second")
+    told = elsewhere.page.get_by_role("status").filter(has_text="in another browser too (127.0.0.1, since")
+    told.wait_for()
+    elsewhere.page.goto(f"/cases/{number}")
+    assert elsewhere.page.input_value('textarea[name="findings"]') == "written at the hospital"
+
+    for tab in (page, second_tab):
+        tab.evaluate("setTimeout(() => dispatchEvent(new Event('focus')), 1100)")
+        tab.get_by_text("You signed in in another browser, so this page is hidden.").wait_for()
+    assert page.locator("[data-editor]").is_hidden()
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_text("Your draft is saved").wait_for()
+    sign_in(page, house, "second")
+    page.goto(f"/cases/{number}")
+    elsewhere.page.fill('textarea[name="findings"]', "typed where the session has ended")
+    elsewhere.page.get_by_text("so this one cannot save").wait_for()
+    assert page.input_value('textarea[name="findings"]') == "written at the hospital"
+    elsewhere.context.close()
+    assert elsewhere.faults == []
 
 
 def by_key(page: Any, password: str = PASSWORD) -> None:

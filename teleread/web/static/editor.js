@@ -110,7 +110,7 @@
     say(texts["save.unsaved"]);
     if (answer.status === 401) {
       signedOut = true;
-      warn(texts["save.signed_out"], true);
+      warn(texts[body.error === "signed_in_elsewhere" ? "save.elsewhere" : "save.signed_out"], true);
     } else if (answer.status === 409 && body.newest) {
       showConflict(body.newest);
     } else if (answer.status >= 500 || answer.status === 429) {
