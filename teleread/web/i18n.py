@@ -135,6 +135,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "まだ画像が届いている途中です。揃うと引き受けられます。",
         "Images are still arriving. You can claim the case when all are here.",
     ),
+    "case.held": (
+        "この検査は隔離されています。センターが確認するまで、引き受けられません。",
+        "This study is held. It cannot be claimed until the centre has looked into it.",
+    ),
+    "case.on_hold": (
+        "この症例は保留中です。再開は担当者かコーディネーターが行います。",
+        "This case is on hold. Its reader or a coordinator takes it up again.",
+    ),
     "case.taken": (
         "この症例は {name} さんが引き受けています。",
         "{name} has claimed this case.",
@@ -160,6 +168,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "viewer.series": ("シリーズ", "Series"),
     "viewer.series_number": ("シリーズ {number}", "Series {number}"),
     "viewer.no_images": ("表示できる画像はまだありません。", "There are no images to show yet."),
+    "viewer.held": (
+        "この検査は隔離されているため、画像を表示しません。",
+        "The study is held, so its images are not shown.",
+    ),
+    "viewer.images_gone": ("表示できる画像はありません。", "There are no images to show."),
     "viewer.cannot": (
         "この画像を表示できません（形式）。",
         "This image cannot be shown (format).",

@@ -197,6 +197,11 @@ def test_a_security_key_is_added_signs_in_signs_a_report_and_is_removed(house: H
     sign.locator('input[name="password"]').fill(PASSWORD)
     sign.locator("[data-key-sign-in]").click()
     page.wait_for_url("**/signed")
+    # Back after a refused and then a right signature: no form is sent again, and nothing can be signed twice.
+    page.go_back()
+    assert page.url.endswith("/worklist")
+    page.goto(review)
+    assert page.url.endswith("/signed")
 
     page.goto("/account")
     codes = page.locator('form[action$="/recovery"]')
