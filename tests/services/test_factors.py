@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
+from teleread.domain.sessions import Ending
 from teleread.errors import InvalidInput, NotSignedIn, ReauthenticationFailed, Unavailable
 from teleread.services import accounts, audit, facilities, factors, passwords
 from teleread.storage.models.facilities import Facility
@@ -42,7 +43,15 @@ def guess(
         )
 
 
-def sign_in(place: Place, reader: Person, code: str | None = None, device: str = "") -> str:
+def sign_in(
+    place: Place,
+    reader: Person,
+    code: str | None = None,
+    device: str = "",
+    browser: str = "",
+    *,
+    alone: bool = True,
+) -> str:
     return accounts.authenticate(
         place.engine,
         "reader1",
@@ -51,6 +60,8 @@ def sign_in(place: Place, reader: Person, code: str | None = None, device: str =
         at=place.at,
         from_where=HERE,
         device=device,
+        browser=browser,
+        alone=alone,
     )
 
 
@@ -163,7 +174,7 @@ def test_all_sessions_end_at_once(small_place: Place, reader: Person, how: str) 
     tokens = []
     for _ in range(2):
         small_place.wait(minutes=1)
-        tokens.append(sign_in(small_place, reader))
+        tokens.append(sign_in(small_place, reader, alone=False))
     at = small_place.at
     with small_place.session() as session:
         if how == "sign_out":
@@ -179,6 +190,44 @@ def test_all_sessions_end_at_once(small_place: Place, reader: Person, how: str) 
     with small_place.session() as session:
         for token in tokens:
             assert accounts.session_user(session, token, at=at, from_where=HERE) is None
+
+
+def test_a_person_has_one_session_and_the_other_browser_is_told_why_it_ended(
+    small_place: Place, reader: Person
+) -> None:
+    def person(token: str) -> accounts.SignedIn | None:
+        with small_place.session() as session:
+            return accounts.session_user(session, token, at=small_place.at, from_where=HERE)
+
+    def ending(token: str) -> Ending | None:
+        with small_place.session() as session:
+            found = accounts.how_it_ended(session, token)
+        return found[0] if found else None
+
+    first = sign_in(small_place, reader)
+    small_place.wait(minutes=1)
+    second = sign_in(small_place, reader, browser=first)
+    # The same browser again is no other session.
+    assert (person(first), ending(first)) == (None, Ending.BY_PERSON)
+    small_place.wait(minutes=1)
+    third = sign_in(small_place, reader)
+    assert (person(second), ending(second)) == (None, Ending.ELSEWHERE)
+    there = person(third)
+    assert there is not None
+    with small_place.session() as session:
+        told = accounts.sessions_ended_by(session, there)
+        assert [(one.from_where, one.created_at) for one in told] == [
+            (HERE, small_place.at - timedelta(minutes=1))
+        ]
+        accounts.lock_session(session, third, at=small_place.at)
+    assert ending(third) == Ending.LOCKED
+    small_place.wait(minutes=1)
+    fourth = person(sign_in(small_place, reader))
+    assert fourth is not None
+    with small_place.session() as session:
+        # A page that has hidden itself was nobody's open session.
+        assert accounts.sessions_ended_by(session, fourth) == []
+    assert ending("a token that never was a session's") is None
 
 
 def test_a_day_of_five_hundred_acts_leaves_five_hundred_records(small_place: Place) -> None:
