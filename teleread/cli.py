@@ -134,9 +134,9 @@ def _audit_verify(chosen: argparse.Namespace) -> int:
     return 1 if faults else 0
 
 
-def _demo(chosen: argparse.Namespace) -> int:
+def _demo(arguments: list[str]) -> int:
     # A process of its own, as by `make demo`: the demo stands above this program and is not imported here.
-    os.execv(sys.executable, [sys.executable, "-m", "teleread.demo.demo", *chosen.arguments])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "teleread.demo.demo", *arguments])  # noqa: S606
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -210,15 +210,17 @@ def _parser() -> argparse.ArgumentParser:
         "check the audit chain from its beginning to its head",
     )
 
-    demo = groups.add_parser("demo", help="the whole road on this machine", add_help=False)
-    demo.set_defaults(does=_demo)
-    demo.add_argument("arguments", nargs=argparse.REMAINDER)
+    # Its own program reads what follows, `--help` too; see `main`.
+    groups.add_parser("demo", help="the whole road on this machine", add_help=False)
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; an error of ours is one sentence and exit status 2."""
-    chosen = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["demo"]:
+        return _demo(given[1:])
+    chosen = _parser().parse_args(given)
     try:
         return int(chosen.does(chosen))
     except TelereadError as error:

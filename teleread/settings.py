@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from teleread.errors import InvalidInput
 
 LANGUAGES = ("ja", "en")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING")
 
 #: A key that a person made up has fewer bytes than this.
 _LEAST_KEY = 16
@@ -43,6 +44,10 @@ class ServerSettings:
     idle_seconds, absolute_seconds : int
         Ends of a session: without a request, and in any case. ``TELEREAD_SESSION_IDLE_SECONDS``,
         ``TELEREAD_SESSION_ABSOLUTE_SECONDS``.
+    one_session : bool
+        Signing in ends the person's sessions in other browsers. ``TELEREAD_ONE_SESSION``, ``1`` or ``0``.
+    log_level : str
+        Of the centre's own loggers: ``DEBUG``, ``INFO`` or ``WARNING``. ``TELEREAD_LOG_LEVEL``.
     tsa_url : str or None
         RFC 3161 time stamp authority; none by default. ``TELEREAD_TSA_URL``.
     smtp_url : str or None
@@ -71,6 +76,8 @@ class ServerSettings:
     language: str
     idle_seconds: int
     absolute_seconds: int
+    one_session: bool
+    log_level: str
     tsa_url: str | None
     smtp_url: str | None
     mail_from: str
@@ -98,6 +105,9 @@ class ServerSettings:
         language = env.get("TELEREAD_LANGUAGE") or "ja"
         if language not in LANGUAGES:
             raise InvalidInput("TELEREAD_LANGUAGE", "has to be ja or en")
+        log_level = env.get("TELEREAD_LOG_LEVEL") or "INFO"
+        if log_level not in LOG_LEVELS:
+            raise InvalidInput("TELEREAD_LOG_LEVEL", f"has to be one of {', '.join(LOG_LEVELS)}")
         smtp_url = _url(env, "TELEREAD_SMTP_URL", "", ("smtp://", "smtps://")) or None
         coordinators = _addresses(env, "TELEREAD_COORDINATORS", needed=smtp_url is not None)
         pager_url = _url(env, "TELEREAD_PAGER_URL", "") or None
@@ -122,6 +132,8 @@ class ServerSettings:
             language=language,
             idle_seconds=_whole_number(env, "TELEREAD_SESSION_IDLE_SECONDS", 15 * 60, 1, 12 * 3600),
             absolute_seconds=_whole_number(env, "TELEREAD_SESSION_ABSOLUTE_SECONDS", 12 * 3600, 1, 24 * 3600),
+            one_session=_whole_number(env, "TELEREAD_ONE_SESSION", 1, 0, 1) == 1,
+            log_level=log_level,
             tsa_url=_url(env, "TELEREAD_TSA_URL", "") or None,
             smtp_url=smtp_url,
             mail_from=_address(env, "TELEREAD_MAIL_FROM", needed=smtp_url is not None),

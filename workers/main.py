@@ -12,10 +12,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Worker
 
-from teleread import clock
+from teleread import clock, logs
 from teleread.errors import TelereadError
 from teleread.jobs import JOBS
-from teleread.logs import OneLine
 from teleread.settings import ServerSettings
 from teleread.storage.session import open_engine
 from workers.known import KnownJob
@@ -90,11 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.data:
         # Children of the worker read their settings anew.
         os.environ["TELEREAD_DATA"] = os.path.abspath(chosen.data)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         settings = ServerSettings.from_env(os.environ)
+        logs.set_up(settings.log_level)
         stop = threading.Event()
         if chosen.what == "work":
             work(settings, stop, burst=chosen.burst)

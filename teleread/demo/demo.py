@@ -454,8 +454,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Return the environment without settings of another centre: the demo has one of its own."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TELEREAD_")}
+    """Return the environment without settings of another centre, of which it has its own; logs may be as loud as asked."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TELEREAD_") or name == "TELEREAD_LOG_LEVEL"
+    }
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, g, request
 
+from teleread import clock
 from teleread.dicom.attributes import BY_KEYWORD
 from teleread.dicom.matching import Query, match_of, parse_query
 from teleread.dicomweb.context import actor, centre
@@ -79,8 +80,11 @@ def _instance_item(instance: Instance) -> dict[str, Any]:
     }
 
 
-def _answer(items: Iterable[dict[str, Any]]) -> Response:
+def _answer(level: str, items: Iterable[dict[str, Any]]) -> Response:
     body = [dict(sorted((_UTF8 | item).items())) for item in items]
+    # Below the root of a case nothing is searched for: the case was opened, and that is recorded.
+    if "dicomweb_root" not in g:
+        centre().views.note_query(level, len(body), actor=actor(), at=clock.now())
     return Response(json.dumps(body, ensure_ascii=False), content_type="application/dicom+json")
 
 
@@ -100,7 +104,8 @@ def studies(study_uid: str | None = None) -> Response:
         found = images.find_studies(
             session, actor().facility_id, query.matches, limit=query.limit, offset=query.offset
         )
-        return _answer(_study_item(*row) for row in found)
+        items = [_study_item(*row) for row in found]
+    return _answer("studies", items)
 
 
 @blueprint.get("/series")
@@ -112,7 +117,8 @@ def series(study_uid: str | None = None) -> Response:
         found = images.find_series(
             session, actor().facility_id, query.matches, limit=query.limit, offset=query.offset
         )
-        return _answer(_series_item(*row) for row in found)
+        items = [_series_item(*row) for row in found]
+    return _answer("series", items)
 
 
 @blueprint.get("/instances")
@@ -125,4 +131,5 @@ def instances(study_uid: str | None = None, series_uid: str | None = None) -> Re
         found = images.find_instances(
             session, actor().facility_id, query.matches, limit=query.limit, offset=query.offset
         )
-        return _answer(_instance_item(row) for row in found)
+        items = [_instance_item(row) for row in found]
+    return _answer("instances", items)

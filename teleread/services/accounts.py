@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session, joinedload
 from teleread.domain.access import PERSONS_ROLES, SCOPES, Action, Actor, Role, require
 from teleread.domain.factors import Proof, are_two_kinds
 from teleread.domain.identifiers import check_code
+from teleread.domain.sessions import Ending
 from teleread.errors import InvalidInput, NotFound, NotSignedIn, ReauthenticationFailed
 from teleread.services import audit, factors, passwords
 from teleread.services.factors import Found, KeyAnswer
+from teleread.storage.locks import lock
 from teleread.storage.models.accounts import APIToken, SignInFailure, User, UserSession
 from teleread.storage.models.facilities import Facility
 from teleread.storage.session import sealer, transaction
@@ -79,6 +81,7 @@ class SignedIn:
     session_id: int
     # The same for the whole session, though its token changes: what forms are tied to.
     session_name: str
+    began_at: datetime
     theme: str
     size: int
     password_is_initial: bool
@@ -196,11 +199,11 @@ def _named(session: Session, username: str) -> User:
     return user
 
 
-def _end_all(session: Session, user_id: int, *, at: datetime) -> None:
+def _end_all(session: Session, user_id: int, *, at: datetime, why: Ending) -> None:
     session.execute(
         update(UserSession)
         .where(UserSession.user_id == user_id, UserSession.ended_at.is_(None))
-        .values(ended_at=at)
+        .values(ended_at=at, ended_why=why)
         .execution_options(synchronize_session=False)
     )
 
@@ -217,7 +220,7 @@ def deactivate_user(session: Session, username: str, *, actor: Actor, at: dateti
     user = _named(session, username)
     _refuse_oneself(actor, user)
     user.is_active = False
-    _end_all(session, user.id, at=at)
+    _end_all(session, user.id, at=at, why=Ending.ACCOUNT)
     audit.record(session, actor=actor, at=at, act="user.deactivate", detail={"user": username})
 
 
@@ -242,7 +245,7 @@ def change_roles(
     user = _named(session, username)
     _refuse_oneself(actor, user)
     user.roles, user.facility_id = _checked_roles(session, roles, facility_code)
-    _end_all(session, user.id, at=at)
+    _end_all(session, user.id, at=at, why=Ending.ACCOUNT)
     audit.record(
         session, actor=actor, at=at, act="user.roles", detail={"user": username, "roles": user.roles}
     )
@@ -265,7 +268,7 @@ def reset_factors(session: Session, username: str, *, actor: Actor, at: datetime
     user.password_changed_at = at
     factors.forget_all(session, user.id)
     secret = _new_totp(session, user)
-    _end_all(session, user.id, at=at)
+    _end_all(session, user.id, at=at, why=Ending.ACCOUNT)
     audit.record(session, actor=actor, at=at, act="user.reset_factors", detail={"user": username})
     return NewUser(user, password, secret, _totp_uri(user, secret))
 
@@ -297,6 +300,8 @@ def authenticate(
     from_where: str,
     device: str = "",
     key: KeyAnswer | None = None,
+    browser: str = "",
+    alone: bool = True,
 ) -> str:
     """Sign a person in and return the token of the new session.
 
@@ -311,6 +316,10 @@ def authenticate(
         refusals of its own, so strangers cannot close the account to it.
     key : KeyAnswer, optional
         What a security key answered.
+    browser : str
+        The token that this browser had: a session of the person in the same browser is no other one.
+    alone : bool
+        The person's sessions in other browsers end; see `sessions_ended_by`.
 
     Raises
     ------
@@ -323,6 +332,14 @@ def authenticate(
     if user is None:
         raise NotSignedIn("user name, password or one-time code is not right", code="sign_in_refused")
     with transaction(engine) as session:
+        # Two sign-ins at once: the second finds the first one's session.
+        lock(session, f"sessions {user.id}")
+        of_user = update(UserSession).where(UserSession.user_id == user.id, UserSession.ended_at.is_(None))
+        of_user = of_user.execution_options(synchronize_session=False)
+        here = UserSession.token_sha256 == _sha256(browser)
+        session.execute(of_user.where(here).values(ended_at=at, ended_why=Ending.BY_PERSON))
+        if alone:
+            session.execute(of_user.where(~here).values(ended_at=at, ended_why=Ending.ELSEWHERE))
         token = _begin_session(session, user, at=at, from_where=from_where)
         audit.record(session, actor=actor_of(user, from_where), at=at, act="sign_in")
     return token
@@ -583,23 +600,48 @@ def _signed_in(
         expires_at=min(at + idle, found.created_at + absolute),
         session_id=found.id,
         session_name=f"{found.id} {found.created_at.isoformat()}",
+        began_at=found.created_at,
         theme=user.theme,
         size=user.size,
         password_is_initial=user.password_is_initial,
     )
 
 
-def is_left_over(session: Session, token: str) -> bool:
-    """Say whether the token was a session's that nobody signed out of; asked when it no longer lets anybody in."""
-    of_token = select(UserSession.id).where(UserSession.token_sha256 == _sha256(token))
-    return session.scalar(of_token.where(UserSession.ended_at.is_(None))) is not None
+def how_it_ended(session: Session, token: str) -> tuple[Ending, datetime] | None:
+    """Return why and when the session of a token ended; asked when it no longer lets anybody in.
+
+    Returns
+    -------
+    tuple or None
+        None if the token never was a session's. Of one that expired the time is that of its last act.
+    """
+    found = session.scalar(select(UserSession).where(UserSession.token_sha256 == _sha256(token)))
+    if found is None:
+        return None
+    if found.ended_at is not None:
+        return Ending(found.ended_why or Ending.SIGNED_OUT), found.ended_at
+    if found.locked_at is not None:
+        return Ending.LOCKED, found.locked_at
+    return Ending.EXPIRED, found.last_seen_at
+
+
+def sessions_ended_by(session: Session, person: SignedIn, *, idle: timedelta = IDLE) -> list[UserSession]:
+    """Return the sessions in other browsers that were in use and ended because this one began."""
+    ended = select(UserSession).where(
+        UserSession.user_id == person.user_id,
+        UserSession.ended_why == Ending.ELSEWHERE,
+        UserSession.ended_at == person.began_at,
+        UserSession.locked_at.is_(None),
+        UserSession.last_seen_at > person.began_at - idle,
+    )
+    return list(session.scalars(ended.order_by(UserSession.id)))
 
 
 def end_session(session: Session, token: str, *, at: datetime) -> None:
     """Sign out, everywhere: all of the person's sessions end. A token that is no session is nothing to complain about."""
     found = session.scalar(select(UserSession).where(UserSession.token_sha256 == _sha256(token)))
     if found is not None and found.ended_at is None:
-        _end_all(session, found.user_id, at=at)
+        _end_all(session, found.user_id, at=at, why=Ending.SIGNED_OUT)
         audit.record(session, actor=actor_of(found.user, found.from_where), at=at, act="sign_out")
 
 
@@ -640,7 +682,7 @@ def end_one_session(session: Session, session_id: int, *, actor: Actor, at: date
     found = session.get(UserSession, session_id)
     if found is None or found.user_id != actor.user_id or found.ended_at is not None:
         raise NotFound("there is no such session")
-    found.ended_at = at
+    found.ended_at, found.ended_why = at, Ending.BY_PERSON
     audit.record(session, actor=actor, at=at, act="session.end")
 
 
@@ -678,7 +720,7 @@ def change_password(session: Session, new: str, *, actor: Actor, at: datetime) -
     user.password_hash = passwords.hash_of(new)
     user.password_changed_at = at
     user.password_is_initial = False
-    _end_all(session, user.id, at=at)
+    _end_all(session, user.id, at=at, why=Ending.PASSWORD)
     audit.record(session, actor=actor, at=at, act="user.password")
     return _begin_session(session, user, at=at, from_where=actor.from_where)
 

@@ -32,6 +32,7 @@ from teleread.rendering.context import ReportContent
 from teleread.rendering.report_pdf import render_in_child
 from teleread.rendering.signature import sign_report
 from teleread.services import accounts, audit, workflow
+from teleread.services.factors import KeyAnswer
 from teleread.services.reading import reading_of
 from teleread.services.reporting import draft_of, require_holder
 from teleread.storage.blobs import Blobs
@@ -265,6 +266,7 @@ def authorise_and_sign(  # noqa: PLR0917 - the form's fields, in its order
     seen_pages: int,
     actor: Actor,
     at: datetime,
+    key: KeyAnswer | None = None,
 ) -> SignedReport:
     """Sign what the reader has seen.
 
@@ -277,6 +279,8 @@ def authorise_and_sign(  # noqa: PLR0917 - the form's fields, in its order
         Digest of the page that was shown; another one than the rendering's is refused.
     seen_pages : int
         How many pages the reader says to have looked at: all of them, or nothing is signed.
+    key : KeyAnswer, optional
+        What a security key answered; the one-time code is not looked at then.
 
     Raises
     ------
@@ -287,7 +291,7 @@ def authorise_and_sign(  # noqa: PLR0917 - the form's fields, in its order
     Incomplete
         The PDF is not there yet, not all its pages were looked at, or something else stands against signing.
     ReauthenticationFailed
-        Password or one-time code was refused.
+        Password or second factor was refused.
     """
     check_sha256(pdf_sha256, field="pdf_sha256")
     with transaction(engine, writes=False) as session:
@@ -302,7 +306,9 @@ def authorise_and_sign(  # noqa: PLR0917 - the form's fields, in its order
             raise Incomplete("not all pages were looked at", code="pages_unseen")
     if actor.user_id is None:
         raise NotAllowed("only a person can sign")
-    accounts.reauthenticate(engine, actor.user_id, password, totp, at=at, from_where=actor.from_where)
+    accounts.reauthenticate(
+        engine, actor.user_id, password, totp, at=at, from_where=actor.from_where, key=key
+    )
     with transaction(engine) as session:
         found = _rendering_of(session, case_number, rendering_id, actor)
         study = found.version.reading.study

@@ -17,6 +17,7 @@ from teleread.storage.session import transaction
 
 VIEW_SERIES = "series.view"
 VIEW_REPORT = "report.view"
+QUERY = "images.query"
 
 #: What one process remembers of what is recorded already; more is looked up in the log again.
 _REMEMBERED = 10_000
@@ -85,6 +86,14 @@ class ViewLog:
             if len(self._recorded) > _REMEMBERED:
                 self._recorded.clear()
             self._recorded.update(wanted)
+
+    def note_query(self, level: str, found: int, *, actor: Actor, at: datetime) -> None:
+        """Record that somebody searched among all studies: at which level, and how much was found.
+
+        What was searched for is not written down: a client may search for anything, names too.
+        """
+        with transaction(self._engine) as session:
+            audit.record(session, actor=actor, at=at, act=QUERY, detail={"level": level, "found": found})
 
 
 def note_report(session: Session, case_number: str, *, actor: Actor, at: datetime) -> None:

@@ -11,6 +11,7 @@ from flask_login import UserMixin, current_user
 from teleread import clock
 from teleread.dicomweb.context import actor, centre
 from teleread.domain.access import Action, allows
+from teleread.domain.sessions import TOLD
 from teleread.errors import NotAllowed, NotFound, NotSignedIn
 from teleread.services import accounts, factors
 from teleread.services.factors import KeyAnswer, Site
@@ -18,11 +19,13 @@ from teleread.storage.session import transaction
 from teleread.web.gate import from_where, session_token
 from teleread.web.i18n import LANGUAGES
 from teleread.web.security import device_cookie, device_of, safe_next
+from teleread.web.views.times import clock_time
 
 if TYPE_CHECKING:
     from flask import Request
     from flask.typing import ResponseReturnValue
 
+    from teleread.domain.sessions import Ending
     from teleread.web.security import TokenSession
 
 blueprint = Blueprint("auth", __name__)
@@ -92,21 +95,22 @@ def half_width(text: str) -> str:
     return "".join(text.split()).translate(str.maketrans("０１２３４５６７８９", "0123456789"))
 
 
-def _has_expired() -> bool:
-    """Say whether this browser's session ran out, once: the browser gets a token that stands for nobody."""
+def _how_it_ended() -> tuple[Ending, str] | None:
+    """Return why and when this browser's session ended, once: the browser gets a token that stands for nobody."""
     if request.method != "GET" or current_user.is_authenticated:
-        return False
+        return None
     with transaction(centre().engine, writes=False) as db:
-        expired = accounts.is_left_over(db, session_token())
-    if expired:
-        _cookie().replace_token(None)
-    return expired
+        found = accounts.how_it_ended(db, session_token())
+    if found is None or found[0] not in TOLD:
+        return None
+    _cookie().replace_token(None)
+    return found[0], clock_time(found[1])
 
 
 def _sign_in_page(problem: str | None = None, status: int = 200) -> ResponseReturnValue:
     target = safe_next(request.args.get("next"))
     page = render_template(
-        "sign_in.html", problem=problem, next=target, expired=_has_expired(), keys=site() is not None
+        "sign_in.html", problem=problem, next=target, ended=_how_it_ended(), keys=site() is not None
     )
     return page, status
 
@@ -128,6 +132,8 @@ def sign_in() -> ResponseReturnValue:
             at=clock.now(),
             device=device_of(request, secret, username),
             key=key_answer(),
+            browser=session_token(),
+            alone=centre().settings.one_session,
         )
     except NotSignedIn:
         return _sign_in_page("sign_in.refused", 401)
@@ -142,17 +148,26 @@ def sign_in() -> ResponseReturnValue:
 
 @blueprint.post("/sign-in/key")
 def key_question() -> ResponseReturnValue:
-    """Ask for a security key; the answer is alike for people who have one, have none, or do not exist."""
+    """Ask for a security key; the answer is alike for people who have one, have none, or do not exist.
+
+    A form without a user name is one of the person who is signed in and is asked again.
+    """
     here = site()
     if here is None:
         raise NotFound("security keys need a host name")
+    signed_in = g.get("person")
+    username = request.form.get("username", signed_in.username if signed_in else "")
     with transaction(centre().engine) as db:
-        question = factors.ask_for_key(
-            db, request.form.get("username", ""), session_token(), site=here, at=clock.now()
-        )
+        question = factors.ask_for_key(db, username, session_token(), site=here, at=clock.now())
     # The challenge is this browser's: its token has to stay the same until the answer.
     _cookie().changed = True
     return Response(question, mimetype="application/json")
+
+
+@blueprint.get("/session")
+def session_lives() -> ResponseReturnValue:
+    """Tell an open page that its session lives; else the gate answers 401 and says why."""
+    return "", 204
 
 
 @blueprint.post("/lock")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from teleread import logs
 from teleread.settings import ServerSettings
 from teleread.storage.session import open_engine
 from teleread.web.events import STREAMS, Application, Hub
@@ -30,6 +31,8 @@ def server(settings: ServerSettings, engine: Engine, *, port: int) -> uvicorn.Se
             lifespan="on",
             loop="asyncio",
             access_log=False,
+            # As `logs.set_up` has it for every process.
+            log_config=None,
             log_level="warning",
             server_header=False,
             proxy_headers=False,
@@ -52,6 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     if chosen.data:
         environment["TELEREAD_DATA"] = chosen.data
     settings = ServerSettings.from_env(environment)
+    logs.set_up(settings.log_level)
     engine = open_engine(settings)
     try:
         server(settings, engine, port=chosen.port or settings.events_port).run()

@@ -12,6 +12,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from teleread import clock
 from teleread.dicomweb.context import centre
 from teleread.domain import access
+from teleread.domain.sessions import Ending
 from teleread.errors import InvalidInput, NotAllowed, NotSignedIn, PasswordIsInitial, Unavailable
 from teleread.services import accounts, facilities
 from teleread.storage.session import transaction
@@ -28,7 +29,9 @@ csrf = CSRFProtect()
 #: Sent with what a page asks by itself: an open list must not keep a person signed in who has left.
 BACKGROUND_HEADER = "Teleread-Background"
 #: Whoever has a password that somebody else has seen goes nowhere else before choosing another.
-INITIAL_PASSWORD_ROUTES = frozenset({"account.account", "account.password", "auth.sign_out", "auth.lock"})
+INITIAL_PASSWORD_ROUTES = frozenset(
+    {"account.account", "account.password", "auth.sign_out", "auth.lock", "auth.session_lives"}
+)
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
@@ -69,6 +72,14 @@ def _by_session() -> bool:
     g.person, g.actor = found, found.actor
     cast("TokenSession", session).name = found.session_name
     return True
+
+
+def _not_signed_in() -> NotSignedIn:
+    with transaction(centre().engine, writes=False) as db:
+        ended = accounts.how_it_ended(db, session_token())
+    if ended is not None and ended[0] is Ending.ELSEWHERE:
+        return NotSignedIn("the person signed in in another browser", code="signed_in_elsewhere")
+    return NotSignedIn("the session has ended, or nobody is signed in")
 
 
 def _by_token() -> bool:
@@ -125,7 +136,7 @@ def _pass(rule: Rule) -> None:
         if g.person.password_is_initial and request.endpoint not in INITIAL_PASSWORD_ROUTES:
             raise PasswordIsInitial
     else:
-        raise NotSignedIn("the session has ended, or nobody is signed in")
+        raise _not_signed_in()
     if rule.action is not None:
         access.require(g.actor, rule.action)
 

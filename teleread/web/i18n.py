@@ -49,10 +49,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "画像も文章も、この端末には保存しません。",
         "Neither images nor texts are stored on this machine.",
     ),
-    "sign_in.expired": (
-        "時間が経ったため、サインインが必要です。書いた内容はこのタブに残っています。",
-        "Your session has ended. What you wrote is kept in this tab.",
-    ),
     "sign_in.refused": (
         "サインインできませんでした。6桁は一度しか使えません。新しい6桁でもう一度どうぞ。何度も続いたときは15分待ってください。",
         "That did not work. Each six-digit code works once; use a new one. After many tries, wait 15 minutes.",
@@ -147,6 +143,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "まだ画像が届いている途中です。揃うと引き受けられます。",
         "Images are still arriving. You can claim the case when all are here.",
     ),
+    "case.held": (
+        "この検査は隔離されています。センターが確認するまで、引き受けられません。",
+        "This study is held. It cannot be claimed until the centre has looked into it.",
+    ),
+    "case.on_hold": (
+        "この症例は保留中です。再開は担当者かコーディネーターが行います。",
+        "This case is on hold. Its reader or a coordinator takes it up again.",
+    ),
     "case.taken": (
         "この症例は {name} さんが引き受けています。",
         "{name} has claimed this case.",
@@ -172,6 +176,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "viewer.series": ("シリーズ", "Series"),
     "viewer.series_number": ("シリーズ {number}", "Series {number}"),
     "viewer.no_images": ("表示できる画像はまだありません。", "There are no images to show yet."),
+    "viewer.held": (
+        "この検査は隔離されているため、画像を表示しません。",
+        "The study is held, so its images are not shown.",
+    ),
+    "viewer.images_gone": ("表示できる画像はありません。", "There are no images to show."),
     "viewer.cannot": (
         "この画像を表示できません（形式）。",
         "This image cannot be shown (format).",

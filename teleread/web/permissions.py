@@ -48,6 +48,7 @@ PEOPLE_ROUTES: dict[str, Rule] = {
     "auth.key_question": Rule(Door.OPEN_FORM),
     "auth.sign_out": Rule(_PERSON),
     "auth.lock": Rule(_PERSON),
+    "auth.session_lives": Rule(_PERSON),
     "auth.preferences": Rule(Door.OPEN_FORM),
     "auth.home": Rule(_PERSON),
     "styleguide.styleguide": Rule(_PERSON),

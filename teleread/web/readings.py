@@ -59,6 +59,8 @@ _SECTION_ROWS = {"findings": 7, "impression": 4}
 
 #: A browser lays out one block of a million characters for half a minute, and blocks of this size as they come up.
 _PART = 10_000
+#: Nothing of such a study is shown or claimed until somebody has looked into it.
+_HELD_STATES = frozenset({"quarantined", "rejected"})
 #: A history that is shown without being asked for.
 _SHORT = 280
 
@@ -260,11 +262,11 @@ def case_page(typed: str, notice: str | None = None, status: int = 200) -> Respo
         viewer=images_view,
         series=series,
         presets=_CT_WINDOWS if "CT" in case.examination.split(" ")[0].split("/") else (_OWN_WINDOW,),
-        sees_images=sees_images,
+        without_images=_without_images(found, sees_images=sees_images),
         editor=_editor(found, history) if found.may_write else None,
         signed=signed,
         said=_said(found, case.who),
-        can_claim=found.may_claim,
+        can_claim=found.may_claim and found.row.study_state not in _HELD_STATES,
         notice=notice,
     )
     return page, status
@@ -294,11 +296,25 @@ def _said(found: reading.CaseView, holder: str) -> str:
     spoken = language()
     if found.versions:
         return ""
+    if found.row.study_state in _HELD_STATES:
+        return text(spoken, "case.held")
     if found.may_claim:
         return text(spoken, "case.claim_first")
     if found.row.state == "waiting":
         return text(spoken, "case.waiting")
+    if found.row.state == "on_hold":
+        return text(spoken, "case.on_hold")
     return text(spoken, "case.taken", name=holder) if holder else ""
+
+
+def _without_images(found: reading.CaseView, *, sees_images: bool) -> str:
+    """Return why the image pane is empty."""
+    if not sees_images:
+        return text(language(), "viewer.not_for_you")
+    if found.row.study_state in _HELD_STATES:
+        return text(language(), "viewer.held")
+    is_waiting = found.row.state == "waiting" and not found.versions
+    return text(language(), "viewer.no_images" if is_waiting else "viewer.images_gone")
 
 
 @blueprint.get("/<case_number>")

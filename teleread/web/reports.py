@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
 
 from teleread import clock
 from teleread.dicomweb.context import actor, centre
@@ -16,10 +16,10 @@ from teleread.errors import (
     StateChangedMeanwhile,
     TransitionNotAllowed,
 )
-from teleread.services import case_images, reading, reporting, signing, viewing
+from teleread.services import case_images, factors, reading, reporting, signing, viewing
 from teleread.storage.session import transaction
 from teleread.web import viewer
-from teleread.web.auth import half_width, renew_token
+from teleread.web.auth import half_width, key_answer, renew_token, site
 from teleread.web.errors import wants_json
 from teleread.web.i18n import texts
 from teleread.web.readings import case_page
@@ -131,6 +131,7 @@ def _review_page(
 ) -> ResponseReturnValue:
     with transaction(centre().engine, writes=False) as session:
         rendering = signing.rendering(session, rendering_id, actor=actor(), case_number=case_number)
+        has_key = site() is not None and bool(factors.keys_of(session, g.person.user_id))
     if wants_json():
         body = {
             "state": rendering.state,
@@ -154,6 +155,7 @@ def _review_page(
         pdf_url=url_for("reports.review_pdf", case_number=case_number, rendering_id=rendering_id),
         digest_groups=" ".join(digest[at : at + 4] for at in range(0, len(digest), 4)),
         problem=problem,
+        keys=has_key,
         texts=texts(language(), "sign.") | texts(language(), "review."),
         here=url_for("reports.review", case_number=case_number, rendering_id=rendering_id),
     )
@@ -177,7 +179,7 @@ def review_pdf(case_number: str, rendering_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/sign")
 def sign(case_number: str) -> ResponseReturnValue:
-    """Take the reader's signature for one digest, with password and a fresh one-time code."""
+    """Take the reader's signature for one digest, with the password and a second factor."""
     rendering_id = request.form.get("rendering_id", "")
     seen = request.form.get("seen_pages", "")
     try:
@@ -189,6 +191,7 @@ def sign(case_number: str) -> ResponseReturnValue:
             request.form.get("password", ""),
             half_width(request.form.get("totp", "")),
             seen_pages=int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 6 else 0,
+            key=key_answer(),
             actor=actor(),
             at=clock.now(),
         )

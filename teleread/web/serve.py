@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
+from teleread import logs
 from teleread.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -24,6 +26,16 @@ THREADS = 16
 
 #: A gateway on a thin line may need minutes for one request; a worker that hangs is ended after this.
 TIMEOUT_SECONDS = 120
+
+
+class OneLineLogger(Logger):  # type: ignore[misc]
+    """gunicorn's own log, in which a request cannot begin a line or steer a terminal."""
+
+    def setup(self, cfg: Any) -> None:
+        """Take over gunicorn's settings, then write as every process of the centre does."""
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(logs.OneLine(self.error_fmt, self.datefmt))
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -66,6 +78,7 @@ def options(settings: ServerSettings, listener: str, *, port: int, workers: int)
         "certfile": os.fspath(settings.server_certificate),
         "keyfile": os.fspath(settings.server_key),
         "ssl_context": _modern_tls,
+        "logger_class": OneLineLogger,
         "control_socket_disable": True,
         "proc_name": f"teleread-{listener}",
         "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 - gunicorn's heartbeat file
@@ -88,6 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     if chosen.data:
         environment["TELEREAD_DATA"] = chosen.data
     settings = ServerSettings.from_env(environment)
+    logs.set_up(settings.log_level)
     port = chosen.port or (settings.port if chosen.listener == "people" else settings.gateway_port)
     Server(
         settings, chosen.listener, options(settings, chosen.listener, port=port, workers=chosen.workers)

@@ -7,6 +7,49 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nav.users": ("利用者", "Users"),
     "nav.audit": ("監査記録", "Audit"),
     "sign_in.key": ("セキュリティキーを使う", "Use a security key"),
+    "sign_in.key_refused": (
+        "セキュリティキーを確認できませんでした。もう一度キーを使うか、6桁を入力してください。",
+        "The security key was not accepted. Use it again, or type a six-digit code.",
+    ),
+    "sign_in.ended.expired": (
+        "時間が経ったため、サインインが必要です。書いた内容はこのタブに残っています。",
+        "Your session has ended. What you wrote is kept in this tab.",
+    ),
+    "sign_in.ended.locked": (
+        "しばらく操作がなかったため、サインインが必要です。書いた内容はこのタブに残っています。",
+        "Your session has ended: nobody was here for a while. What you wrote is kept in this tab.",
+    ),
+    "sign_in.ended.elsewhere": (
+        "{at}に別のブラウザーでサインインしたため、ここでのサインインは終わりました。下書きは保存済みです。心当たりがなければ、サインインしてパスワードを変更してください。",
+        "You signed in in another browser at {at}, so this session has ended. Your draft is saved. If that was not you, sign in and change your password.",
+    ),
+    "sign_in.ended.password": (
+        "パスワードを変更したため、サインインが必要です。下書きは保存済みです。",
+        "Your password was changed, so sign in with the new one. Your draft is saved.",
+    ),
+    "sign_in.ended.account": (
+        "管理者がアカウントを変更したため、サインインが必要です。下書きは保存済みです。",
+        "An administrator changed your account, so sign in again. Your draft is saved.",
+    ),
+    "elsewhere.was": (
+        "別のブラウザー（{places}）のサインインを終えました。そこで書いた下書きは保存済みです。心当たりがなければ、パスワードを変更してください。",
+        "You were signed in in another browser too ({places}); that session has ended, and its draft is saved. If it was not you, change your password.",
+    ),
+    "elsewhere.place": ("{from_where}、{since}から", "{from_where}, since {since}"),
+    "elsewhere.change": ("パスワードを変更", "Change password"),
+    "ended.title": ("サインインが終わりました", "Your session has ended"),
+    "ended.text": (
+        "このため画面を隠しました。書いた内容はこのタブに残っています。",
+        "So the page is hidden. What you wrote is kept in this tab.",
+    ),
+    "ended.elsewhere": (
+        "別のブラウザーでサインインしたため、画面を隠しました。下書きは保存済みです。ここで続けるには、もう一度サインインします。",
+        "You signed in in another browser, so this page is hidden. Your draft is saved. To go on here, sign in again.",
+    ),
+    "save.elsewhere": (
+        "別のブラウザーでサインインしたため、ここからは保存できません。書いた内容はこのタブに残っています。",
+        "You signed in in another browser, so this one cannot save. What you wrote is kept in this tab.",
+    ),
     "idle.title": ("画面をロックしました", "This page is locked"),
     "idle.text": (
         "しばらく操作がなかったため、画面を隠しました。書いた内容はこのタブに残っています。",

@@ -92,3 +92,16 @@ def test_a_look_that_found_nothing_is_no_view(house: House) -> None:
     headers = token(house, "kita")
     assert house.client().get(f"{ROOT}/{uid}/metadata", base_url=BASE, headers=headers).status_code == 404
     assert views(house, uid) == []
+
+
+def test_a_search_among_all_studies_is_recorded_without_what_was_searched_for(house: House) -> None:
+    study_uid(house)
+    headers = token(house, "midori")
+    with transaction(house.engine, writes=False) as session:
+        before = len(session.scalars(select(AuditRecord).where(AuditRecord.act == "images.query")).all())
+    assert house.client().get(f"{ROOT}?PatientName=山田*", base_url=BASE, headers=headers).status_code == 200
+    with transaction(house.engine, writes=False) as session:
+        found = session.scalars(
+            select(AuditRecord).where(AuditRecord.act == "images.query").order_by(AuditRecord.sequence)
+        ).all()[before:]
+    assert [(one.actor_kind, one.detail) for one in found] == [("token", {"level": "studies", "found": 0})]

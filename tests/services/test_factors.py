@@ -2,17 +2,21 @@
 
 import subprocess
 import sys
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
 
+from teleread.domain.sessions import Ending
 from teleread.errors import InvalidInput, NotSignedIn, ReauthenticationFailed, Unavailable
-from teleread.services import accounts, audit, facilities, factors, passwords
+from teleread.services import accounts, audit, facilities, factors, passwords, reading, viewing
+from teleread.services.viewing import ViewLog
 from teleread.storage.models.facilities import Facility
 from teleread.storage.models.records import AuditRecord
+from teleread.storage.models.studies import Instance
 from teleread.storage.session import make_engine, transaction
-from tests.builders.centre import KEY, OPERATOR, Person, Place
+from tests.builders.centre import KEY, OPERATOR, Person, Place, clean_study
 from tests.whole import WHOLE
 
 HERE = "192.0.2.7"
@@ -42,7 +46,15 @@ def guess(
         )
 
 
-def sign_in(place: Place, reader: Person, code: str | None = None, device: str = "") -> str:
+def sign_in(
+    place: Place,
+    reader: Person,
+    code: str | None = None,
+    device: str = "",
+    browser: str = "",
+    *,
+    alone: bool = True,
+) -> str:
     return accounts.authenticate(
         place.engine,
         "reader1",
@@ -51,6 +63,8 @@ def sign_in(place: Place, reader: Person, code: str | None = None, device: str =
         at=place.at,
         from_where=HERE,
         device=device,
+        browser=browser,
+        alone=alone,
     )
 
 
@@ -163,7 +177,7 @@ def test_all_sessions_end_at_once(small_place: Place, reader: Person, how: str) 
     tokens = []
     for _ in range(2):
         small_place.wait(minutes=1)
-        tokens.append(sign_in(small_place, reader))
+        tokens.append(sign_in(small_place, reader, alone=False))
     at = small_place.at
     with small_place.session() as session:
         if how == "sign_out":
@@ -181,31 +195,102 @@ def test_all_sessions_end_at_once(small_place: Place, reader: Person, how: str) 
             assert accounts.session_user(session, token, at=at, from_where=HERE) is None
 
 
-def test_a_day_of_five_hundred_acts_leaves_five_hundred_records(small_place: Place) -> None:
-    def count() -> int:
+def test_a_person_has_one_session_and_the_other_browser_is_told_why_it_ended(
+    small_place: Place, reader: Person
+) -> None:
+    def person(token: str) -> accounts.SignedIn | None:
         with small_place.session() as session:
-            return session.scalar(select(func.count()).select_from(AuditRecord)) or 0
+            return accounts.session_user(session, token, at=small_place.at, from_where=HERE)
 
-    before = count()
-    for number in range(100):
-        more = {"actor": OPERATOR, "at": small_place.wait(seconds=100)}
+    def ending(token: str) -> Ending | None:
         with small_place.session() as session:
+            found = accounts.how_it_ended(session, token)
+        return found[0] if found else None
+
+    first = sign_in(small_place, reader)
+    small_place.wait(minutes=1)
+    second = sign_in(small_place, reader, browser=first)
+    # The same browser again is no other session.
+    assert (person(first), ending(first)) == (None, Ending.BY_PERSON)
+    small_place.wait(minutes=1)
+    third = sign_in(small_place, reader)
+    assert (person(second), ending(second)) == (None, Ending.ELSEWHERE)
+    there = person(third)
+    assert there is not None
+    with small_place.session() as session:
+        told = accounts.sessions_ended_by(session, there)
+        assert [(one.from_where, one.created_at) for one in told] == [
+            (HERE, small_place.at - timedelta(minutes=1))
+        ]
+        accounts.lock_session(session, third, at=small_place.at)
+    assert ending(third) == Ending.LOCKED
+    small_place.wait(minutes=1)
+    fourth = person(sign_in(small_place, reader))
+    assert fourth is not None
+    with small_place.session() as session:
+        # A page that has hidden itself was nobody's open session.
+        assert accounts.sessions_ended_by(session, fourth) == []
+    assert ending("a token that never was a session's") is None
+
+
+def test_a_day_of_five_hundred_acts_leaves_five_hundred_records(small_place: Place, reader: Person) -> None:
+    """Of every kind that IHE's Audit Trail has: sign-in, query, access, transfer, export, alert, administration."""
+
+    def counts() -> Counter[str]:
+        with small_place.session() as session:
+            rows = session.execute(select(AuditRecord.act, func.count()).group_by(AuditRecord.act)).all()
+        return Counter({act: int(count) for act, count in rows})
+
+    place = small_place
+    place.gateway = place.facility("day-clinic")
+    case = place.send(clean_study())
+    views = ViewLog(place.engine)
+    with place.session() as session:
+        instance = session.scalars(select(Instance)).first()
+        assert instance is not None
+        assert instance.series.study is instance.study
+    before = counts()
+    done: Counter[str] = Counter()
+    for _ in range(6):
+        place.wait(minutes=16)
+        guess(place, "reader1")
+        token = sign_in(place, reader, reader.code(place.at))
+        with place.session() as session:
+            accounts.end_session(session, token, at=place.at)
+        done.update(["sign_in.refused", "sign_in", "sign_out"])
+    while done.total() < 500:
+        number, more = done.total(), {"actor": OPERATOR, "at": place.wait(hours=1)}
+        with place.session() as session:
             facilities.add_facility(session, code=f"f{number}", name="F", **more)
             facilities.invite_gateway(
-                session, facility_code=f"f{number}", name="box", settings=small_place.settings, **more
+                session, facility_code=f"f{number}", name="box", settings=place.settings, **more
             )
-        with small_place.session() as session:
+        with place.session() as session:
             facilities.revoke_gateway(session, facility_code=f"f{number}", name="box", **more)
-        with small_place.session() as session:
-            end = small_place.at + timedelta(days=1)
             accounts.create_token(
-                session, name=f"t{number}", scopes=["dicomweb.read"], expires_at=end, **more
+                session,
+                name=f"t{number}",
+                scopes=["dicomweb.read"],
+                expires_at=place.at + timedelta(days=1),
+                **more,
             )
-        with small_place.session() as session:
+        with place.session() as session:
             accounts.revoke_token(session, f"t{number}", **more)
-    assert count() - before == 500
-    with small_place.session() as session:
-        assert audit.verify_chain(session, small_place.settings.audit_key()) == []
+            reading.case_view(session, case, actor=reader.actor, at=place.at)
+            viewing.note_report(session, case, actor=reader.actor, at=place.at)
+        views.note_query("studies", 1, actor=reader.actor, at=place.at)
+        views.note([instance], actor=reader.actor, at=place.at)
+        done.update(["facility.add", "gateway.invite", "gateway.revoke", "token.create", "token.revoke"])
+        done.update(["case.open", viewing.VIEW_REPORT, viewing.QUERY, viewing.VIEW_SERIES])
+        other = (
+            place.send(clean_study(patient=f"P{number}", number=9000 + 10 * number)) if number < 60 else ""
+        )
+        if other:
+            done.update({"study.receive": 1, "study.complete": 1})
+    assert counts() - before == done
+    assert done.total() >= 500
+    with place.session() as session:
+        assert audit.verify_chain(session, place.settings.audit_key()) == []
 
 
 def test_an_act_that_cannot_be_recorded_does_not_happen(small_place: Place) -> None:

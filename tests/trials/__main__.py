@@ -16,6 +16,7 @@ from teleread.supervisor import python
 from tests.e2e.identity import leaks
 from tests.e2e.kills import VICTIMS, chosen, travel, travel_struck
 from tests.gateway.test_logs import run_over, tokens_in
+from tests.trials.doors import guess_times, id_times, statements
 from tests.trials.test_deidentify_shared import SHARED, samples
 
 KILLS = 20
@@ -179,12 +180,32 @@ def pages() -> bool:
     return done.returncode == 0
 
 
+def doors() -> bool:
+    """Refused sign-ins of known and unknown names, and ids of others and of nobody, take the same time."""
+    guesses, ids = guess_times(), id_times()
+    print(json.dumps({"trial": "doors", "guesses": guesses, "ids": ids}), flush=True)
+    return (
+        all(one["difference_percent"] <= 10 for one in guesses.values())
+        and ids["routes"] > 0
+        and ids["worst"][0]["ms"] <= 20
+    )
+
+
+def sql() -> bool:
+    """sqlmap at level 3 over every parameter that a service gets to see: nothing injectable, no answer 5xx."""
+    told = statements()
+    print(json.dumps({"trial": "sql", **told}), flush=True)
+    return bool(told.get("parameters")) and not told["injectable"] and not told["answers_5xx"]
+
+
 TRIALS = {
     "deidentification": deidentification,
+    "doors": doors,
     "input": shared_input,
     "kills": kills,
     "logs": logs,
     "pages": pages,
+    "sql": sql,
 }
 
 

@@ -81,8 +81,8 @@ def test_the_facility_concerned_confirms_and_nobody_else_can(house: House, reade
     assert TEXTS["critical.state.notified"][1] in reader.get(page, base_url=BASE).text
     assert "Tension pneumothorax." not in other.get("/status", base_url=BASE).text
     assert post(other, f"/critical/{found}/acknowledge")[0] == 404
-    for name in ("reader", "coordinator", "admin"):
-        assert post(house.signed_in(name), f"/critical/{found}/acknowledge")[0] == 403
+    for client in (reader, house.signed_in("coordinator"), house.signed_in("admin")):
+        assert post(client, f"/critical/{found}/acknowledge")[0] == 403
     assert post(clinic, f"/critical/{found}/acknowledge")[0] == 303
     assert "Dr midori (midori)" in reader.get(page, base_url=BASE).text
     assert post(other, f"/critical/{found}/close", outcome="none")[0] == 404

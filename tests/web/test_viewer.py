@@ -96,6 +96,12 @@ def test_a_hidden_study_is_not_there_for_the_viewer(house: House, reader: FlaskC
             select(Study).where(Study.study_instance_uid == case.study_instance_uid)
         ).one().state = "quarantined"
     assert reader.get(root(case), base_url=BASE).status_code == 404
+    page = reader.get(f"/cases/{case.case_number}", base_url=BASE).text
+    assert "so its images are not shown" in page
+    assert "cannot be claimed until the centre has looked into it" in page
+    assert "still arriving" not in page
+    assert "images to show yet" not in page
+    assert "/claim" not in page
 
 
 @laid

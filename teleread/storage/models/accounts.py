@@ -71,6 +71,8 @@ class UserSession(Base):
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    # `teleread.domain.sessions.Ending`; empty while it lives.
+    ended_why: Mapped[str | None]
     locked_at: Mapped[datetime | None]
 
     user: Mapped[User] = relationship()

@@ -53,7 +53,7 @@
   const isTooLong = (field) => field.value.length > limit && lengthOf(field.value) > limit;
   // Each section says by itself that it is too long; nothing is cut, and nothing of the report is sent.
   const measure = () => {
-    let all = "";
+    let first = null;
     for (const field of fields) {
       const line = document.getElementById(`length-${field.name}`);
       const bad = isTooLong(field);
@@ -63,9 +63,9 @@
       line.hidden = !bad;
       if (bad) field.setAttribute("aria-invalid", "true");
       else field.removeAttribute("aria-invalid");
-      all ||= words;
+      if (bad) first ??= field;
     }
-    return all;
+    return first;
   };
   const lines = (values) => fields.filter((field) => values[field.name])
     .map((field) => `${nameOf(field)}\n${values[field.name]}`).join("\n\n");
@@ -114,7 +114,7 @@
     say(texts["save.unsaved"]);
     if (answer.status === 401) {
       signedOut = true;
-      warn(texts["save.signed_out"], true);
+      warn(texts[body.error === "signed_in_elsewhere" ? "save.elsewhere" : "save.signed_out"], true);
     } else if (answer.status === 409 && body.newest) {
       showConflict(body.newest);
     } else if (answer.status >= 500 || answer.status === 429) {
@@ -129,11 +129,7 @@
     clearTimeout(timer);
     if (!isDirty()) return true;
     if (newest !== null || signedOut) return false;
-    const tooLong = measure();
-    if (tooLong) {
-      warn(tooLong, false);
-      return false;
-    }
+    if (measure()) return false;
     if (inFlight) {
       await inFlight;
       return save(leaving);
@@ -164,6 +160,8 @@
     if (await save()) {
       review.elements.revision.value = String(revision);
       review.submit();
+    } else {
+      measure()?.focus();
     }
   });
   conflict.querySelector("[data-keep-mine]").addEventListener("click", () => {

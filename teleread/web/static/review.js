@@ -26,12 +26,14 @@
   // A signature that was under way when the line broke may be taken a moment later.
   const ASK_AGAIN = 2;
   const texts = JSON.parse(form.dataset.texts);
-  const button = form.querySelector("button");
+  const button = form.querySelector("button.primary");
+  const key = form.querySelector("[data-key-sign-in]");
   const seen = form.querySelector("[data-seen]");
   const told = form.querySelector("[data-told]");
   let isBusy = false;
   const allow = () => {
     button.disabled = isBusy || !seen?.checked;
+    if (key) key.disabled = isBusy;
     button.toggleAttribute("aria-busy", isBusy);
   };
   const say = (key, tone, values = {}) => {
@@ -42,6 +44,12 @@
   const again = (key) => {
     isBusy = false;
     form.elements.totp.value = "";
+    if (key) {
+      // An answer of the key counts once, as a code does.
+      form.elements.key.value = "";
+      form.elements.totp.required = true;
+      form.noValidate = false;
+    }
     allow();
     say(key, "bad");
     form.elements.totp.focus();

@@ -41,19 +41,23 @@
   }
   const wire = (button, act) => {
     const form = button.form;
+    const code = form.elements.totp;
+    const answer = form.querySelector("[data-key-answer]");
     button.hidden = false;
     button.addEventListener("click", async () => {
-      const code = form.elements.totp;
-      if (act === signWith) code.required = false;
+      // The key stands for the code; to add a key, the code is asked for.
+      code.required = act === make;
       if (!form.reportValidity()) { code.required = true; return; }
       button.disabled = true;
+      answer.value = "";
       try {
-        form.querySelector("[data-key-answer]").value = JSON.stringify(await act(button.dataset.url, form));
+        answer.value = JSON.stringify(await act(button.dataset.url, form));
         // The code has been used for the question, and is worth nothing in the form.
         for (const name of act === make ? ["password", "totp"] : ["totp"]) form.elements[name].value = "";
-        form.submit();
+        form.noValidate = true;
+        form.requestSubmit();
       } catch {
-        form.querySelector('[role="alert"]').textContent = button.dataset.refused;
+        button.nextElementSibling.textContent = button.dataset.refused;
         button.disabled = false;
         code.required = true;
         if (act === make) code.value = "";

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import g, request, url_for
@@ -10,8 +11,10 @@ from flask import g, request, url_for
 from teleread import clock
 from teleread.dicomweb.context import centre
 from teleread.domain.access import Action, allows
-from teleread.web.i18n import LANGUAGES, text
-from teleread.web.views.times import ZONE, ZONE_LABEL
+from teleread.services import accounts
+from teleread.storage.session import transaction
+from teleread.web.i18n import LANGUAGES, text, texts
+from teleread.web.views.times import ZONE, ZONE_LABEL, moment
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -74,6 +77,25 @@ def _places() -> list[Place]:
     ]
 
 
+#: For so long after sign-in pages tell that a session in another browser has ended.
+_TOLD_FOR = timedelta(seconds=60)
+
+
+def _elsewhere(spoken: str) -> str:
+    """Return from where and since when the person was signed in too; empty if nowhere, or it was told long enough."""
+    person = g.get("person")
+    if person is None or clock.now() - person.began_at > _TOLD_FOR:
+        return ""
+    idle = timedelta(seconds=centre().settings.idle_seconds)
+    with transaction(centre().engine, writes=False) as db:
+        ended = [
+            (one.from_where, one.created_at) for one in accounts.sessions_ended_by(db, person, idle=idle)
+        ]
+    return "; ".join(
+        text(spoken, "elsewhere.place", from_where=place, since=moment(since)) for place, since in ended
+    )
+
+
 def _context() -> dict[str, Any]:
     spoken = language()
     return {
@@ -83,6 +105,8 @@ def _context() -> dict[str, Any]:
         "person": g.get("person"),
         "size": g.person.size if g.get("person") else 100,
         "idle_seconds": centre().settings.idle_seconds,
+        "elsewhere": _elsewhere(spoken),
+        "lock_texts": texts(spoken, "idle.") | texts(spoken, "ended.") | texts(spoken, "sign_in.act"),
         "places": _places(),
         "here": request.full_path.rstrip("?") if request.method == "GET" else request.path,
         "timezone_name": ZONE.key,
