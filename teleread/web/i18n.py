@@ -6,7 +6,7 @@ searches the templates for words that did not come through here.
 
 from __future__ import annotations
 
-from teleread.web import texts_board, texts_console, texts_design, texts_live, texts_locks
+from teleread.web import texts_audit, texts_board, texts_console, texts_design, texts_live, texts_locks
 
 LANGUAGES = ("ja", "en")
 DEFAULT_LANGUAGE = "ja"
@@ -471,6 +471,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "error.other.text": ("画面を開き直して、もう一度お試しください。", "Open the page again and repeat."),
 }
 TEXTS |= texts_design.TEXTS
+TEXTS |= texts_audit.TEXTS
 
 TEXTS |= texts_live.TEXTS
 TEXTS |= texts_board.TEXTS

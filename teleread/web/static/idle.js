@@ -2,7 +2,7 @@
 // Nobody at the keyboard: the page hides itself and the centre asks for both factors again. What was typed stays in the
 // tab's own store. All tabs of a browser count as one keyboard; so does a frame of ours, such as the viewer's.
 (() => {
-  const { seconds, url, signIn, title, text, act } = document.currentScript.dataset;
+  const { seconds, url, signIn, title, text, act, icons } = document.currentScript.dataset;
   const KEY = "teleread:active";
   const ACTS = ["keydown", "pointerdown", "pointermove", "wheel", "touchstart"];
   const NOTE_MS = 1000;
@@ -24,6 +24,13 @@
     for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
     const panel = document.createElement("main");
     panel.className = "lock-panel";
+    const svg = (name) => document.createElementNS("http://www.w3.org/2000/svg", name);
+    const sign = svg("svg"), use = svg("use");
+    sign.setAttribute("class", "icon");
+    sign.setAttribute("viewBox", "0 0 16 16");
+    sign.setAttribute("aria-hidden", "true");
+    use.setAttribute("href", `${icons}#lock`);
+    sign.append(use);
     const heading = document.createElement("h1");
     heading.textContent = title;
     const words = document.createElement("p");
@@ -32,7 +39,7 @@
     link.className = "button primary";
     link.href = signIn;
     link.textContent = act;
-    panel.append(heading, words, link);
+    panel.append(sign, heading, words, link);
     document.body.append(panel);
     document.documentElement.classList.add("locked");
     link.focus();
