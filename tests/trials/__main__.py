@@ -179,12 +179,27 @@ def pages() -> bool:
     return done.returncode == 0
 
 
+def properties() -> bool:
+    """Every property with two thousand examples."""
+    done = subprocess.run(
+        python("-m", "pytest", "-q", "-m", "hypothesis", "tests", "--ignore=tests/trials", "--timeout=3000"),
+        env={**os.environ, "TELEREAD_WHOLE": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    summary = done.stdout.strip().splitlines()[-1]
+    print(json.dumps({"trial": "properties", "exit_status": done.returncode, "pytest": summary}), flush=True)
+    return done.returncode == 0
+
+
 TRIALS = {
     "deidentification": deidentification,
     "input": shared_input,
     "kills": kills,
     "logs": logs,
     "pages": pages,
+    "properties": properties,
 }
 
 

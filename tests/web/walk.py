@@ -15,8 +15,10 @@ from werkzeug.serving import make_server
 
 from teleread import clock
 from teleread.domain.access import Actor, Role
-from teleread.services import critical, orders
+from teleread.services import critical, orders, signing
 from teleread.storage.models.accounts import User
+from teleread.storage.models.reports import SignAuthorisation
+from teleread.storage.pki import SigningKeys
 from teleread.storage.session import transaction
 from teleread.wire.orders import OrderNotice
 from tests.builders.pictures import PSEUDONYM, Sent, send
@@ -154,6 +156,17 @@ def sign(house: House, name: str, number: str, review: str) -> None:
     }
     signed = client.post(f"/cases/{number}/sign", base_url=BASE, data=form)
     assert signed.status_code == 303, signed.text
+
+
+def seal(house: House) -> None:
+    """Do the worker's last step: put the signature under every page that was authorised."""
+    keys = SigningKeys(house.settings.signing, house.settings.pki, house.settings.reader_keys_key())
+    with transaction(house.engine, writes=False) as session:
+        waiting = list(
+            session.scalars(select(SignAuthorisation.id).where(SignAuthorisation.used_at.is_(None)))
+        )
+    for authorisation in waiting:
+        signing.sign_version(house.engine, house.blobs, authorisation, keys=keys, at=clock.now())
 
 
 def _reader(session: Session) -> Actor:

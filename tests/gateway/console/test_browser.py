@@ -162,8 +162,15 @@ def test_the_console_ends_with_its_supervisor(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("language", ["ja", "en"])
-def test_a_day_at_the_console(site: Site, language: str) -> None:
+@pytest.mark.parametrize(
+    ("language", "theme"),
+    [
+        ("ja", "dark"),
+        ("en", "light"),
+        *([("ja", "light"), ("en", "dark")] if "CONSOLE_SCREENS" in os.environ else []),
+    ],
+)
+def test_a_day_at_the_console(site: Site, language: str, theme: str) -> None:
     from playwright.sync_api import sync_playwright
 
     folder = Path(os.environ["CONSOLE_SCREENS"]) if "CONSOLE_SCREENS" in os.environ else None
@@ -183,11 +190,17 @@ def test_a_day_at_the_console(site: Site, language: str) -> None:
             # Nothing is wider than the window: no page scrolls sideways.
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
             assert page.evaluate("document.documentElement.lang") == language
+            assert page.evaluate("document.documentElement.dataset.theme") == theme
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
-                page.screenshot(path=folder / f"console-{name}-{language}.png", full_page=False)
+                if page.locator("iframe.pdf").count():
+                    page.wait_for_timeout(1500)  # the browser tells nobody when it has drawn a PDF
+                page.screenshot(path=folder / f"console-{name}-{theme}-{language}.png", full_page=False)
 
         page.goto(f"{site.url}/")
+        if theme == "dark":
+            page.click("button[name=theme]")
+            page.wait_for_selector("html[data-theme=dark]")
         keep("sign-in")
         page.fill("[name=username]", "operator")
         page.fill("[name=password]", "wrong password here")
