@@ -32,7 +32,7 @@ def shot(page: Any) -> bytes:
     """Return a small PNG of what is on the screen when fonts and images are there."""
     page.evaluate("document.fonts.ready.then(() => true)")
     if page.locator("[data-case-viewer]").count():
-        page.wait_for_selector('[data-case-viewer][data-state="shown"]', timeout=60_000)
+        page.wait_for_selector('[data-case-viewer][data-state="shown"]', timeout=180_000)
     if page.locator(".paper iframe").count():
         # The browser's own PDF page tells nobody when it has drawn; its frame is there by then.
         page.wait_for_timeout(1500)

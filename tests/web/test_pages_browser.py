@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -409,6 +410,35 @@ def test_a_history_of_two_megabytes_and_a_paste_of_a_hundred_thousand_characters
     page.fill('textarea[name="findings"]', "x" * SECTION_LIMIT)
     assert page.locator("#length-findings").is_hidden()
     until(lambda: page.locator("[data-saved]").inner_text().startswith("Saved"))
+
+
+def test_each_page_has_one_filled_button_at_most(house: House, stage: Stage) -> None:
+    clients = {person: house.signed_in(person) for person in {one.person for one in stage.pages} if person}
+    for page in stage.pages:
+        if page.name == "styleguide":
+            continue
+        client = clients[page.person] if page.person else house.client()
+        text = client.get(page.path, base_url=BASE).text
+        filled = re.findall(r'class="button (?:primary|solid-vermilion)"[^>]*', text)
+        assert len([one for one in filled if " hidden" not in one]) <= 1, page.name
+    first = clients["reader"].get("/worklist", base_url=BASE).text
+    offered = re.search(r'class="button primary" href="/cases/(\w{8})"', first)
+    assert offered is not None
+    assert first.index(f'data-case="{offered[1]}"') < first.index("<table data-worklist")
+
+
+@pytest.mark.usefixtures("no_viewer")
+def test_a_character_that_the_typeface_lacks_is_told_below_its_section(house: House, sheet: Sheet) -> None:
+    number = house.study(slices=1)
+    page = sheet.page
+    sign_in(page, house, "second")
+    page.goto(f"/cases/{number}")
+    page.locator('form[action$="/claim"] button').click()
+    line = page.locator("#missing-findings")
+    page.fill('textarea[name="findings"]', "𠮷野家 🦴")
+    line.get_by_text("typeface lacks 𠮷 🦴").wait_for()
+    page.fill('textarea[name="findings"]', "吉野家")
+    until(line.is_hidden)
 
 
 @pytest.mark.usefixtures("undressed")
