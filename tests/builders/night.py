@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 #: Facilities of the pictures: code, name.
 FACILITIES = {
     "midori": "あさひ岬クリニック",
-    "kita": "北ひばり野病院",
+    "kita": "若葉坂健診センター",
+    "hibari": "北ひばり野病院",
     "hama": "みどりヶ浜総合病院",
     "tsubame": "つばめ島診療所",
 }
@@ -67,14 +68,14 @@ class Scene:
 
 SCENES = (
     Scene(22, "stat", "CT", "HEAD PLAIN", "左片麻痺 突然発症 01:52。出血の有無、早期虚血変化。", "H49QX-2A7K1", "hama", "assigned", "reader", sex="M", age="071Y"),
-    Scene(29, "stat", "CT", "CHEST-ABDOMEN CE", "背部激痛。大動脈解離は?", "K17TR-8M3B5", "kita", study="receiving", age="064Y"),
+    Scene(29, "stat", "CT", "CHEST-ABDOMEN CE", "背部激痛。大動脈解離は?", "K17TR-8M3B5", "hibari", study="receiving", age="064Y"),
     Scene(252, "urgent", "MR", "HEAD MRA", "めまい、複視。椎骨脳底動脈系の評価", "B24MN-6P8C2", "tsubame", age="058Y"),
     Scene(218, "urgent", "CT", "CHEST PLAIN", "発熱、右下葉 crackles。肺炎の広がり", "D91LK-3T5D8", "midori", "in_progress", "second", sex="M", age="083Y"),
     Scene(190, "urgent", "CT", "ABDOMEN CE", "右下腹部痛、WBC 14,800。虫垂炎?", "F78QW-1R6E4", "hama", "on_hold", "second", age="019Y"),
-    Scene(70, "urgent", "MR", "L-SPINE", "馬尾症状の有無", "A52HH-9V4F7", "kita", "assigned", "reader", sex="M", age="046Y"),
+    Scene(70, "urgent", "MR", "L-SPINE", "馬尾症状の有無", "A52HH-9V4F7", "hibari", "assigned", "reader", sex="M", age="046Y"),
     Scene(1344, "routine", "MG", "BILATERAL 2V", "左C区 腫瘤触知", "E83DX-7W2G6", "hama", age="052Y"),
     Scene(1226, "routine", "CT", "ABDOMEN PLAIN", "尿管結石の再評価", "G65YT-2X9H3", "tsubame", sex="M", age="039Y"),
-    Scene(1100, "routine", "MR", "RIGHT KNEE", "ACL損傷の疑い", "H19KB-5Y1J9", "kita", sex="M", age="024Y"),
+    Scene(1100, "routine", "MR", "RIGHT KNEE", "ACL損傷の疑い", "H19KB-5Y1J9", "hibari", sex="M", age="024Y"),
     Scene(900, "routine", "CR", "CHEST 2V", "術前スクリーニング", "B97FJ-3Z8K2", "midori", age="074Y"),
     Scene(700, "routine", "CT", "PARANASAL SINUS", "慢性副鼻腔炎 術前", "D48MC-6A5L1", "hama", sex="M", age="033Y"),
     Scene(240, "screening", "CR", "CHEST", "二重読影 第2読影", "C31SV-4B7M8", "hama", age="048Y"),

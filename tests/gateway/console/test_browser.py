@@ -7,7 +7,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,13 +55,10 @@ class Site:
     process: "subprocess.Popen[bytes]"
 
     def code(self, username: str) -> str:
-        """Return a code that has not been used: the digits of a step that is still to be waited for, or now."""
-        totp = pyotp.TOTP(self.box.people[username].totp_secret)
-        used = self.box.console.store.connection.execute(
-            "SELECT totp_step FROM user WHERE username = ?", (username,)
-        ).fetchone()[0]
-        step = max(int(time.time()) // 30, used + 1)
-        return totp.at(step * 30)
+        """Return the code of now, made to count again: people of a test sign in more often than twice a minute."""
+        with self.box.console.store.connection as connection:
+            connection.execute("UPDATE user SET totp_step = 0 WHERE username = ?", (username,))
+        return pyotp.TOTP(self.box.people[username].totp_secret).now()
 
 
 @contextmanager
