@@ -42,10 +42,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make passwords cheap to hash: hundreds of sign-ins, and none of them guards anything.
+    """Sample properties in the suite; make passwords cheap to hash: hundreds of sign-ins, none of which guards anything.
 
     What the product uses is looked at in a process of its own by tests/services/test_factors.py.
     """
+    _sample_properties()
     try:
         from argon2 import PasswordHasher
 
@@ -54,6 +55,16 @@ def pytest_configure(config: pytest.Config) -> None:
         return  # a gateway alone has no such people
     passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     passwords.NOBODYS_HASH = passwords._hasher.hash("nobody")
+
+
+def _sample_properties() -> None:
+    """Try fifty examples of each property; `make trials ONLY=properties` tries two thousand."""
+    from hypothesis import settings
+
+    examples = 2000 if os.environ.get("TELEREAD_WHOLE") == "1" else 50
+    # Time says nothing on a machine that does something else beside.
+    settings.register_profile("ours", max_examples=examples, deadline=None)
+    settings.load_profile("ours")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

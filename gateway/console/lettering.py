@@ -14,6 +14,8 @@ from gateway.reidentify import DOUBTS
 from gateway.spool import moment
 
 LANGUAGE_COOKIE = "teleread-language"
+THEME_COOKIE = "teleread-theme"
+THEMES = ("light", "dark")
 _COLUMNS = {"ja": 0, "en": 1}
 
 
@@ -22,6 +24,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals |= {
         "t": t,
         "language": language,
+        "theme": theme,
         "reason_text": reason_text,
         "clock": clock_of,
         "day_and_clock": day_and_clock,
@@ -45,6 +48,12 @@ def language() -> str:
     if person is not None:
         return str(person.language)
     return request.accept_languages.best_match(("ja", "en"), default="ja")
+
+
+def theme() -> str:
+    """Return the theme that was chosen in this browser; an office is light."""
+    chosen = request.cookies.get(THEME_COOKIE, "")
+    return chosen if chosen in THEMES else THEMES[0]
 
 
 def t(key: str, **values: object) -> str:

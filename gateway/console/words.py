@@ -19,6 +19,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nav.line": ("つながり", "Connections"),
     "nav.people": ("利用者", "People"),
     "nav.record": ("記録", "Record"),
+    "theme.light": ("明るい画面", "Light"),
+    "theme.dark": ("暗い画面", "Dark"),
     "sign_out": ("サインアウト", "Sign out"),
     "foot.audit": ("表示した氏名は記録されます（監査）", "Every name shown is recorded (audit)"),
     "none": ("なし", "None"),

@@ -51,7 +51,7 @@ def _ellipse(y: float, x: float, height: float, width: float) -> NDArray[np.bool
     return inside
 
 
-def _slice(position: float) -> NDArray[np.float64]:
+def chest_slice(position: float) -> NDArray[np.float64]:
     """Return one axial slice in Hounsfield units; `position` runs from 0 (apex) to 1 (diaphragm)."""
     image = np.full((SIZE, SIZE), -1000.0)
     image[_ellipse(0.52, 0.5, 0.33, 0.44)] = -95.0  # subcutaneous fat
@@ -161,7 +161,7 @@ def make_study(at: datetime, patient: Patient | None = None) -> list[FileDataset
     patient = patient or Patient()
     random = np.random.default_rng(20260117)
     study_instance_uid, frame_of_reference_uid = generate_uid(prefix=None), generate_uid(prefix=None)
-    volume = [_slice(position) for position in np.linspace(0.02, 0.98, SOFT_TISSUE_SLICES)]
+    volume = [chest_slice(position) for position in np.linspace(0.02, 0.98, SOFT_TISSUE_SLICES)]
     half_width = _PIXEL_SPACING_MM * SIZE / 2
     instances = []
 

@@ -35,10 +35,11 @@ from weasyprint.text.fonts import FontConfiguration
 from teleread.domain.identifiers import format_case_number
 from teleread.domain.reporting import SECTIONS
 from teleread.errors import InvalidInput, Unavailable
-from teleread.lettering import Typeface, compose_kana, typeface
+from teleread.lettering import Typeface
+from teleread.rendering import characters
 from teleread.rendering.context import ReportContent, age_text, moment_text, study_time_text, words
 from teleread.rendering.fetcher import OnlyOurs
-from teleread.resources import report_fonts, templates_folder
+from teleread.resources import templates_folder
 
 IDENTITY_FIELDS = ("patient_name", "patient_kana", "patient_id", "birth_date", "accession_number")
 READER_SIGNATURE_FIELD = "reader_signature"
@@ -87,8 +88,6 @@ class _Setter:
 
     def __init__(self) -> None:
         folder = templates_folder() / "report"
-        fonts = report_fonts()
-        self.faces: tuple[Typeface, Typeface] = (typeface(fonts.regular), typeface(fonts.bold))
         self.fetcher = OnlyOurs(folder)
         self.base_url = folder.as_uri() + "/"
         self.font_config = FontConfiguration()
@@ -108,15 +107,10 @@ class _Setter:
         environment.filters["shown"] = self.shown
         self.template = environment.get_template("radiology.html")
 
-    def missing(self, text: str) -> tuple[str, ...]:
-        """Characters of a text that one of the faces lacks."""
-        found = [character for face in self.faces for character in face.missing(_readable(text))]
-        return tuple(character for character in dict.fromkeys(found) if character != "\n")
-
     def shown(self, text: str) -> Markup:
         """A text for the page: markup escaped, missing characters flagged, numbers kept with their unit."""
-        text = _readable(text)
-        for character in self.missing(text):
+        text = characters.readable(text)
+        for character in characters.missing(text):
             text = text.replace(character, "\ue000")
         html = str(escape(text)).replace("\ue000", f'<span class="missing">{GETA}</span>')
         return Markup(_NUMBER_AND_UNIT.sub(r'<span class="unbroken">\1 \2</span>', html))  # noqa: S704 - escaped above
@@ -125,12 +119,6 @@ class _Setter:
 @lru_cache(maxsize=1)
 def _setter() -> _Setter:
     return _Setter()
-
-
-def _readable(text: str) -> str:
-    """Line breaks as one character, kana joined with their marks, invisible format characters left out."""
-    text = compose_kana(text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " "))
-    return "".join(character for character in text if unicodedata.category(character) != "Cf")
 
 
 def _spaced(label: str, language: str) -> str:
@@ -199,14 +187,18 @@ def _page_values(content: ReportContent, missing: tuple[str, ...]) -> dict[str, 
         ),
         "images": w["image_count"].format(content.image_count),
         "sections": [
-            {"key": "whole", "label": w[name], "paragraphs": _readable(text).strip("\n").split("\n")}
+            {
+                "key": "whole",
+                "label": w[name],
+                "paragraphs": characters.readable(text).strip("\n").split("\n"),
+            }
             for name, text in whole
         ]
         + [
             {
                 "key": key,
                 "label": _spaced(w[key], content.language),
-                "paragraphs": _readable(text).strip("\n").split("\n"),
+                "paragraphs": characters.readable(text).strip("\n").split("\n"),
             }
             for key in SECTIONS
             if (text := content.sections.get(key, "")).strip()
@@ -252,7 +244,7 @@ def render_report(content: ReportContent) -> RenderedReport:
     """
     setter = _setter()
     missing = tuple(
-        dict.fromkeys(character for text in _printed_texts(content) for character in setter.missing(text))
+        dict.fromkeys(character for text in _printed_texts(content) for character in characters.missing(text))
     )
     values = _page_values(content, missing)
     moment = _moment(content.signed_at_text)
@@ -360,7 +352,7 @@ def _identity_fields(
     each has its label as alternate name (TU).
     """
     w = words(content.language)
-    face = _setter().faces[0]
+    face = characters.faces()[0]
     fields = []
     for number, (page, anchors) in enumerate(zip(pdf.pages, places, strict=True), start=1):
         prefix = "first" if number == 1 else "next"

@@ -17,6 +17,8 @@ from teleread.services import accounts, audit, facilities, factors
 from teleread.services import first_run as first_run_steps
 from teleread.storage.session import transaction
 from teleread.web.account import qr_code
+from teleread.web.i18n import TEXTS, text
+from teleread.web.views.layout import language
 from teleread.web.views.times import ZONE, moment
 
 if TYPE_CHECKING:
@@ -243,6 +245,11 @@ def _wanted() -> audit.AuditFilter:
     )
 
 
+def words_or(key: str, code: str) -> str:
+    """Return the words of a code; the code itself where it has none yet."""
+    return text(language(), key) if key in TEXTS else code
+
+
 def _audit_page(*, records: int | None = None, faults: int = 0) -> str:
     with transaction(centre().engine, writes=False) as session:
         rows, count = audit.search(session, _wanted(), actor=actor(), limit=ROWS_SHOWN)
@@ -250,7 +257,8 @@ def _audit_page(*, records: int | None = None, faults: int = 0) -> str:
         {
             "at": moment(row.at),
             "who": row.actor_name,
-            "role": row.actor_role,
+            "role": words_or(f"role.{row.actor_role}", row.actor_role),
+            "words": words_or(f"act.{row.act}", row.act),
             "act": row.act,
             "case_number": row.case_number,
             "from_where": row.from_where,

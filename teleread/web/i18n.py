@@ -7,6 +7,7 @@ searches the templates for words that did not come through here.
 from __future__ import annotations
 
 from teleread.web import (
+    texts_audit,
     texts_board,
     texts_console,
     texts_contacts,
@@ -488,6 +489,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "error.other.text": ("画面を開き直して、もう一度お試しください。", "Open the page again and repeat."),
 }
 TEXTS |= texts_design.TEXTS
+TEXTS |= texts_audit.TEXTS
 
 TEXTS |= texts_live.TEXTS
 TEXTS |= texts_board.TEXTS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
@@ -13,6 +13,7 @@ from teleread.dicomweb.wado import window_of_query
 from teleread.domain.access import Action, allows
 from teleread.domain.reporting import REQUIRED_SECTIONS, SECTION_LIMIT, SECTIONS
 from teleread.errors import InvalidInput, NotFound, StateChangedMeanwhile, TransitionNotAllowed
+from teleread.rendering import characters
 from teleread.services import case_context, reading, reporting
 from teleread.storage.queries import images
 from teleread.storage.session import transaction
@@ -84,6 +85,7 @@ class SectionView:
     text: str
     required: bool
     rows: int
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -276,7 +278,10 @@ def _editor(found: reading.CaseView, history: Sequence[reporting.DraftView]) -> 
     return EditorView(
         revision=found.revision,
         saved=clock_time(found.saved_at) if found.saved_at else "",
-        sections=_sections(found.sections),
+        sections=[
+            replace(one, missing=" ".join(characters.missing(one.text))) if one.text else one
+            for one in _sections(found.sections)
+        ],
         history=[
             {
                 "revision": old.revision,

@@ -16,6 +16,7 @@ from teleread.errors import (
     StateChangedMeanwhile,
     TransitionNotAllowed,
 )
+from teleread.rendering import characters
 from teleread.services import case_images, factors, reading, reporting, signing, viewing
 from teleread.storage.session import transaction
 from teleread.web import viewer
@@ -78,7 +79,14 @@ def save_draft(case_number: str) -> ResponseReturnValue:
                 },
             }
         return jsonify(body), 409
-    return jsonify({"revision": revision, "saved_at": at.isoformat(), "saved": clock_time(at)})
+    missing = {
+        name: " ".join(found)
+        for name, written in document["sections"].items()
+        if isinstance(written, str) and (found := characters.missing(written))
+    }
+    return jsonify(
+        {"revision": revision, "saved_at": at.isoformat(), "saved": clock_time(at), "missing": missing}
+    )
 
 
 #: What stands against signing, by the code of the refusal → the text above the report.

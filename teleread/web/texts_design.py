@@ -40,9 +40,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "gap.after": ("{gap}後", "{gap} later"),
     "badge.priors": ("過去 {count}", "{count} earlier"),
     # Keys of the case page
-    "keys.open": ("キー一覧", "Keys"),
-    "keys.title": ("この画面のキー", "Keys of this page"),
-    "keys.close": ("閉じる", "Close"),
     "keys.images": ("画像へ移る", "To the images"),
     "keys.report": ("レポートへ移る（書く）", "To the report (write)"),
     "keys.list": ("リストへ戻る（下書きを保存）", "To the list (the draft is saved)"),
@@ -52,6 +49,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "keys.windows": ("ウィンドウの既定値（画像の中で）", "Window presets (in the images)"),
     "copied": ("コピー済", "copied"),
     # The editor
+    "save.missing": (
+        "レポートの書体にない文字です: {characters}。〓と印刷されます。別の文字に替えてください。",
+        "The report's typeface lacks {characters}: it is printed as 〓. Choose another character.",
+    ),
     "save.too_long_named": (
         "{limit}字までです（{section}はいま {count}字）。超えた部分は消していません。",
         "The limit is {limit} characters ({section} now {count}). Nothing was cut.",

@@ -20,6 +20,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "worklist.keep.name": ("名前", "Name"),
     "worklist.drop": ("保存した「{name}」を削除", "Forget “{name}”"),
     "worklist.shown": ("{total}件中 {shown}件", "{shown} of {total}"),
+    "worklist.next_is": ("次はこの症例です", "Next for you"),
+    "key.open_it": ("開く", "Open"),
     "worklist.next": ("次の症例", "Next case"),
     "worklist.claim": ("引き受ける", "Claim"),
     "worklist.preview": ("要点", "Preview"),

@@ -6,6 +6,8 @@ from __future__ import annotations
 TEXTS: dict[str, tuple[str, str]] = {
     "nav.users": ("利用者", "Users"),
     "nav.audit": ("監査記録", "Audit"),
+    "sign_in.step1": ("利用者とパスワード", "Who you are"),
+    "sign_in.step2": ("本人確認", "That it is you"),
     "sign_in.key": ("セキュリティキーを使う", "Use a security key"),
     "sign_in.key_refused": (
         "セキュリティキーを確認できませんでした。もう一度キーを使うか、6桁を入力してください。",

@@ -3,6 +3,8 @@
 A peer that is installed is measured beside ours on the same files in turn; one that is not is said to be missing.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import os
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from teleread import clock
 from teleread.demo.demo import RoundTrip
@@ -30,7 +33,12 @@ from teleread.rendering.report_pdf import render_in_child, warm_up
 from teleread.services import accounts
 from teleread.storage.session import open_engine, transaction
 from teleread.up import free_port
+from teleread.web.events import STREAMS_A_PERSON
 from teleread.web.security import COOKIE
+from tests.benchmarks.listeners import Listeners, listening
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
 
 ROUNDS = 3
 TRIPS = 5
@@ -196,7 +204,8 @@ def round_trip() -> None:
 
 
 STREAMS = 300
-ASKED = 40
+ASKED = 60
+ROUNDS_OF_STREAMS = 3
 
 
 def p95(values: list[float]) -> dict[str, float]:
@@ -214,53 +223,6 @@ def _ms(act: Callable[[int], object], times: int) -> list[float]:
         act(number)
         taken.append((time.perf_counter() - began) * 1000)
     return taken
-
-
-@contextmanager
-def _open_streams(road: Road, cookies: list[str], count: int) -> Iterator[None]:
-    """Hold streams open and read them, as many a person as allowed."""
-    import asyncio
-    import ssl
-
-    settings = road.centre.settings
-    trust = ssl.create_default_context(cafile=settings.ca_certificate)
-    loop = asyncio.new_event_loop()
-    opened = threading.Semaphore(0)
-
-    async def follow(cookie: str) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", settings.events_port, ssl=trust)
-        writer.write(
-            f"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {settings.public_url}\r\n"
-            f"Cookie: {COOKIE}={cookie}\r\n\r\n".encode()
-        )
-        status = await reader.readline()
-        if b" 200 " not in status:
-            raise RuntimeError(status.decode())
-        opened.release()
-        while await reader.read(4096):
-            pass
-
-    async def all_of_them() -> None:
-        await asyncio.gather(*(follow(cookies[n % len(cookies)]) for n in range(count)))
-
-    task = loop.create_task(all_of_them())
-
-    def run() -> None:
-        try:
-            loop.run_until_complete(task)
-        except asyncio.CancelledError:
-            loop.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        for _ in range(count):
-            if not opened.acquire(timeout=60):
-                raise TimeoutError("the streams did not open")
-        yield
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
 
 
 def _store(road: Road, folder: Path) -> Callable[[int], object]:
@@ -299,26 +261,103 @@ def _store(road: Road, folder: Path) -> Callable[[int], object]:
 
 
 def streams() -> None:
-    """STOW-RS and the password check of a sign-in, with hundreds of event streams open, against idle."""
-    readers = -(-STREAMS // 8)
-    with _folder() as folder, _road(folder / "road", readers + 2 * ASKED) as road:
+    """STOW-RS and the password check of a sign-in, with hundreds of event streams open, against idle, in turn."""
+    listening_people = -(-STREAMS // STREAMS_A_PERSON)
+    with _folder() as folder, _road(folder / "road", listening_people + 2 * ASKED) as road:
         people = road.readers()
         cookies = []
-        for person in people[:readers]:
+        for person in people[:listening_people]:
             client = road.reader(person)
             client.sign_in()
             cookies.append(client.cookie(COOKIE))
-        fresh = iter(people[readers:])
+            client.close()
+        fresh = iter(people[listening_people:])
 
         def sign_in(_: int) -> None:
-            road.reader(next(fresh)).sign_in()
+            client = road.reader(next(fresh))
+            client.sign_in()
+            client.close()
 
-        store = _store(road, folder)
-        _ms(store, 5)
-        idle = {"stow_ms": p95(_ms(store, ASKED)), "sign_in_ms": p95(_ms(sign_in, ASKED))}
-        with _open_streams(road, cookies, STREAMS):
-            loaded = {"stow_ms": p95(_ms(store, ASKED)), "sign_in_ms": p95(_ms(sign_in, ASKED))}
-        tell("streams", streams=STREAMS, asked=ASKED, idle=idle, with_streams=loaded)
+        settings = road.centre.settings
+        listeners = Listeners(
+            settings.events_port,
+            os.fspath(settings.ca_certificate),
+            settings.public_url,
+            tuple(cookies),
+            STREAMS,
+        )
+        acts = {"stow_ms": _store(road, folder), "sign_in_ms": sign_in}
+        _ms(acts["stow_ms"], 10)
+        idle: dict[str, list[float]] = {name: [] for name in acts}
+        loaded: dict[str, list[float]] = {name: [] for name in acts}
+        for _ in range(ROUNDS_OF_STREAMS):
+            for name, act in acts.items():
+                idle[name] += _ms(act, ASKED // ROUNDS_OF_STREAMS)
+            with listening(listeners):
+                for name, act in acts.items():
+                    loaded[name] += _ms(act, ASKED // ROUNDS_OF_STREAMS)
+        for name in acts:
+            quiet, busy = p95(idle[name]), p95(loaded[name])
+            tell(
+                "streams", streams=STREAMS, act=name, asked=ASKED, idle=quiet, loaded=busy,
+                ratio_p50=round(busy["p50"] / quiet["p50"], 2), ratio_p95=round(busy["p95"] / quiet["p95"], 2),
+            )  # fmt: skip
+
+
+PAGES = 60
+PAINTS = 20
+CASES_DONE = 5000
+CASES_WAITING = 200
+
+
+def pages() -> None:
+    """Worklist, case page and board over thousands of cases: server time by the test client's clock, first paint in Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.builders.night import furnish_night, furnish_years, name_house
+    from tests.web.conftest import BASE, close_house, make_house
+    from tests.web.walk import ARGUMENTS, furnish, served, sign_in
+
+    with _folder() as folder:
+        house = make_house(folder)
+        name_house(house)
+        shown = {page.name: page for page in furnish(house, body=True)}
+        furnish_night(house, clock.now())
+        furnish_years(house.engine, clock.now(), done=CASES_DONE, waiting=CASES_WAITING)
+        looked_at = [shown[name] for name in ("worklist", "case", "coordination")]
+        with served(house) as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(ARGUMENTS))
+            for page in looked_at:
+                client = house.signed_in(str(page.person))
+
+                def ask(_: int, path: str = page.path, client: FlaskClient = client) -> None:
+                    answer = client.get(path, base_url=BASE)
+                    if answer.status_code != 200:
+                        raise RuntimeError(f"{path}: {answer.status_code}")
+
+                _ms(ask, 3)
+                server = _ms(ask, PAGES)
+                context = browser.new_context(base_url=address, ignore_https_errors=True)
+                sheet = context.new_page()
+                sign_in(sheet, house, str(page.person))
+                paints = []
+                for _ in range(PAINTS):
+                    sheet.goto(page.path)
+                    paints.append(sheet.evaluate(FIRST_PAINT))
+                context.close()
+                tell(
+                    "pages", page=page.name, cases=CASES_DONE + CASES_WAITING, asked=PAGES, server_ms=p95(server),
+                    paints=PAINTS, first_contentful_paint_ms=p95(paints),
+                )  # fmt: skip
+            browser.close()
+        close_house(house)
+
+
+#: The browser may report it a moment after the load event.
+FIRST_PAINT = """() => new Promise((done) => new PerformanceObserver((list, self) => {
+  const found = list.getEntriesByName("first-contentful-paint")[0];
+  if (found) { self.disconnect(); done(found.startTime); }
+}).observe({ type: "paint", buffered: true }))"""
 
 
 BENCHES: dict[str, Callable[[], None]] = {
@@ -327,6 +366,7 @@ BENCHES: dict[str, Callable[[], None]] = {
     "c_store": c_store,
     "round_trip": round_trip,
     "streams": streams,
+    "pages": pages,
 }
 
 

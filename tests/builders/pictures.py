@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pydicom
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 
 from teleread import clock
+from teleread.demo.study import chest_slice
 from teleread.services import ingest
 from teleread.storage.session import transaction
 from teleread.wire.manifest import ManifestInstance, StudyManifest
@@ -61,11 +63,26 @@ def picture(study_uid: str, number: int, syntax: str = "raw") -> bytes:
     return stream.getvalue()
 
 
+def chest(study_uid: str, number: int, slices: int) -> bytes:
+    """Return a slice of the demo's chest phantom, 256 x 256: something to look at in a picture of a page."""
+    dataset = pydicom.dcmread(io.BytesIO(picture(study_uid, number)))
+    dataset.Rows = dataset.Columns = 256
+    dataset.PixelSpacing = [1.56, 1.56]
+    dataset.ImagePositionPatient = [-200.0, -200.0, -7.0 * number]
+    dataset.WindowCenter, dataset.WindowWidth = -500, 1500
+    position = 0.1 + 0.8 * number / slices
+    dataset.PixelData = chest_slice(position)[::2, ::2].round().astype(np.int16).tobytes()
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
 def send(
     house: House,
     *,
     slices: int = 5,
     syntax: str = "raw",
+    body: bool = False,
     facility: str = "midori",
     study_uid: str | None = None,
     complete: bool = True,
@@ -76,7 +93,7 @@ def send(
     gateway = house.gateway(facility)
     listed = []
     for number in range(1, slices + 1):
-        data = picture(uid, number, syntax)
+        data = chest(uid, number, slices) if body else picture(uid, number, syntax)
         part = house.blobs.new_part()
         part.write_bytes(data)
         receipt = ingest.store_instance(house.engine, house.blobs, part, actor=gateway, at=clock.now())

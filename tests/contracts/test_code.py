@@ -4,6 +4,7 @@ import ast
 import inspect
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from teleread.jobs import JOBS, JobName
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("teleread", "workers", "gateway")
 
 
+@cache
 def _modules() -> list[tuple[str, ast.Module]]:
     paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     return [(str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
@@ -19,7 +21,7 @@ def _modules() -> list[tuple[str, ast.Module]]:
 
 def test_the_import_contracts_are_kept() -> None:
     done = subprocess.run(
-        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        [Path(sys.executable).with_name("lint-imports")],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -77,6 +77,7 @@ json_values = st.recursive(
     lambda inner: (
         st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=("Cs",))), inner)
     ),
+    max_leaves=20,
 )
 
 

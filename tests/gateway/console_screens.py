@@ -1,7 +1,6 @@
-"""Pictures of the console's pages for `docs/screens`: run with ``python -m tests.gateway.console_screens``.
+"""Pictures of the console's pages for `docs/screens`: the browser test walks the pages and takes them."""
 
-The browser test walks the pages and takes them; here they are made small: 256 colours are enough for a page of text.
-"""
+from __future__ import annotations
 
 import os
 import subprocess
@@ -11,14 +10,14 @@ from pathlib import Path
 
 from PIL import Image
 
+from tests.pictures import small
+
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "docs" / "screens"
-WIDTH = 1200
 
 
-def main() -> None:
-    """Take every picture anew."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+def take(folder: Path) -> list[Path]:
+    """Take every picture anew and return their paths."""
+    written = []
     with tempfile.TemporaryDirectory() as taken:
         walk = "tests/gateway/console/test_browser.py::test_a_day_at_the_console"
         subprocess.run(
@@ -26,13 +25,10 @@ def main() -> None:
             cwd=ROOT,
             env=os.environ | {"CONSOLE_SCREENS": taken},
             check=True,
+            stdout=sys.stderr,
         )
         for path in sorted(Path(taken).glob("console-*.png")):
             with Image.open(path) as picture:
-                size = (WIDTH, round(picture.height * WIDTH / picture.width))
-                small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-                small.quantize(256, dither=Image.Dither.NONE).save(FOLDER / path.name, optimize=True)
-
-
-if __name__ == "__main__":
-    main()
+                (folder / path.name).write_bytes(small(picture))
+            written.append(folder / path.name)
+    return written

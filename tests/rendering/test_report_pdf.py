@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pikepdf
@@ -18,7 +19,7 @@ import pytest
 from teleread.errors import InvalidInput, Unavailable
 from teleread.rendering.context import ReportContent, age_text, moment_text, study_time_text
 from teleread.rendering.fetcher import OnlyOurs
-from teleread.rendering.report_pdf import IDENTITY_FIELDS, render_in_child, render_report
+from teleread.rendering.report_pdf import IDENTITY_FIELDS, RenderedReport, render_in_child, render_report
 from teleread.resources import templates_folder
 
 pytestmark = pytest.mark.centre
@@ -47,8 +48,20 @@ LONG = replace(
 )
 
 
+@cache
+def plain() -> RenderedReport:
+    """Render the content once for every test that only looks at it."""
+    return render_report(CONTENT)
+
+
+@cache
+def long() -> RenderedReport:
+    return render_report(LONG)
+
+
 def opened(content: ReportContent = CONTENT) -> pikepdf.Pdf:
-    return pikepdf.open(io.BytesIO(render_report(content).pdf))
+    made = {id(CONTENT): plain, id(LONG): long}.get(id(content), lambda: render_report(content))()
+    return pikepdf.open(io.BytesIO(made.pdf))
 
 
 def text_of(pdf: bytes) -> str:
@@ -56,7 +69,7 @@ def text_of(pdf: bytes) -> str:
 
 
 def test_the_same_content_gives_the_same_bytes_in_another_process_on_another_day() -> None:
-    first = render_report(CONTENT)
+    first = plain()
     assert render_report(CONTENT).pdf == first.pdf
     assert first.sha256 == hashlib.sha256(first.pdf).hexdigest()
     program = (
@@ -185,7 +198,7 @@ def test_all_marked_content_hangs_in_the_tag_tree() -> None:
 
 
 def test_the_content_is_attached_and_its_digest_is_printed() -> None:
-    rendered = render_report(CONTENT)
+    rendered = plain()
     with pikepdf.open(io.BytesIO(rendered.pdf)) as pdf:
         assert list(pdf.attachments) == ["report.json"]
         attached = pdf.attachments["report.json"].get_file().read_bytes()
@@ -197,7 +210,7 @@ def test_the_content_is_attached_and_its_digest_is_printed() -> None:
 
 @pytest.mark.poppler
 def test_the_text_can_be_read_back_whole() -> None:
-    text = re.sub(r"\s", "", text_of(render_report(CONTENT).pdf))
+    text = re.sub(r"\s", "", text_of(plain().pdf))
     for wanted in (
         "画像診断報告書", "4MZ09D83", "確定第1版", "女67歳", "あさひ岬クリニック", "2026年11月23日16:20", "C36PV-4K2M7",
         "右肺上葉S2に12.4×11.0mmの結節を認める。", "原発性肺癌を疑う。", "例示太郎", "第000000号", "2026年11月24日02:52（JST）",
@@ -230,7 +243,7 @@ def test_a_character_that_the_typeface_lacks_is_flagged_not_printed_as_a_box() -
     assert "〓野 〓 が" in text
     assert "髙﨑①Ⅱ㎜→" in text
     assert "U+20BB7, U+1F9B4" in text
-    assert render_report(CONTENT).missing_glyphs == ()
+    assert plain().missing_glyphs == ()
 
 
 @pytest.fixture
@@ -306,7 +319,7 @@ def test_the_fetcher_reads_our_own_files() -> None:
 
 
 def test_a_child_gives_the_same_bytes() -> None:
-    assert render_in_child(CONTENT).pdf == render_report(CONTENT).pdf
+    assert render_in_child(CONTENT).pdf == plain().pdf
 
 
 def test_a_child_that_needs_too_much_memory_is_an_error_and_nothing_more() -> None:

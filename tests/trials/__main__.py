@@ -198,6 +198,20 @@ def sql() -> bool:
     return bool(told.get("parameters")) and not told["injectable"] and not told["answers_5xx"]
 
 
+def properties() -> bool:
+    """Every property with two thousand examples."""
+    done = subprocess.run(
+        python("-m", "pytest", "-q", "-m", "hypothesis", "tests", "--ignore=tests/trials", "--timeout=3000"),
+        env={**os.environ, "TELEREAD_WHOLE": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    summary = done.stdout.strip().splitlines()[-1]
+    print(json.dumps({"trial": "properties", "exit_status": done.returncode, "pytest": summary}), flush=True)
+    return done.returncode == 0
+
+
 TRIALS = {
     "deidentification": deidentification,
     "doors": doors,
@@ -205,6 +219,7 @@ TRIALS = {
     "kills": kills,
     "logs": logs,
     "pages": pages,
+    "properties": properties,
     "sql": sql,
 }
 

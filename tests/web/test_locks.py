@@ -169,5 +169,9 @@ def test_the_audit_log_is_searched_and_its_export_says_how_many_rows(house: Hous
     assert f"audit-{len(rows) - 1}-rows.csv" in answer.headers["Content-Disposition"]
     assert {row[3] for row in rows[1:]} == {"admin"}
     assert admin.get("/admin/audit?since=yesterday", base_url=BASE).status_code == 400
-    assert "audit.export" in admin.get("/admin/audit?act=audit", base_url=BASE).text
+    found = admin.get("/admin/audit?act=audit", base_url=BASE).text
+    assert "audit.export" in found
+    assert "Audit log exported" in found
+    assert "Administrator" in found
+    assert "Security keys" not in admin.get("/admin/users", base_url=BASE).text
     assert admin.get("/admin/first-run", base_url=BASE).text.count("<li>") == 6

@@ -35,6 +35,8 @@ def test_a_case_is_claimed_written_reviewed_and_signed(house: House, reader: Fla
         headers={"X-CSRFToken": token},
     )
     assert saved.json["revision"] == 1
+    assert saved.json["missing"] == {"findings": "🦴"}
+    assert "typeface lacks 🦴: it is printed as 〓" in reader.get(page, base_url=BASE).text
 
     asked = reader.post(f"{page}/review", base_url=BASE, data={"revision": "1", "csrf_token": token})
     assert asked.status_code == 303, asked.text

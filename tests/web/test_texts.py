@@ -46,6 +46,26 @@ def _keys_of_code() -> Iterator[tuple[str, str, bool]]:
                     yield path.name, str(argument.values[0].value), True
 
 
+def test_no_two_tables_have_one_key() -> None:
+    tables = [ast.parse(path.read_text("utf-8")) for path in (ROOT / "teleread" / "web").glob("*.py")]
+    keys = [
+        key.value
+        for tree in tables
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "TEXTS"
+        for key in getattr(node.value, "keys", [])
+    ]
+    assert len(keys) == len(TEXTS)
+    assert len(set(keys)) == len(keys)
+
+
+def test_every_act_of_the_audit_log_has_words() -> None:
+    sources = [path.read_text("utf-8") for path in (ROOT / "teleread").rglob("*.py")]
+    acts = {act for source in sources for act in re.findall(r'\bact="([a-z_.]+)"', source)}
+    assert len(acts) > 30
+    assert sorted(act for act in acts if f"act.{act}" not in TEXTS) == []
+
+
 def test_every_key_that_pages_and_code_name_has_both_languages() -> None:
     named = [*_keys_of_templates(), *_keys_of_code()]
     assert len(named) > 100

@@ -25,8 +25,8 @@ _TEXT = [
 _EDGES = [(edge, ground) for edge in ("border", "teal") for ground in ("page", "panel", "raised", "selected")]
 
 
-def tokens(theme: str) -> dict[str, str]:
-    block = re.search(rf'\[data-theme="{theme}"\]\s*\{{(.*?)\}}', _SHEET, re.DOTALL)
+def tokens(theme: str, sheet: str = _SHEET) -> dict[str, str]:
+    block = re.search(rf'\[data-theme="{theme}"\]\s*\{{(.*?)\}}', sheet, re.DOTALL)
     assert block
     return dict(re.findall(r"--([\w-]+): (#[0-9A-Fa-f]{6});", block.group(1)))
 
@@ -54,6 +54,16 @@ def test_every_ink_can_be_read_on_every_ground_it_stands_on(theme: str) -> None:
     values = tokens(theme)
     found = {f"{ink} on {ground}": round(contrast(values[ink], values[ground]), 2) for ink, ground in _TEXT}
     assert {pair: ratio for pair, ratio in found.items() if ratio < 4.5} == {}
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_console_has_the_same_colours(theme: str) -> None:
+    sheet = (ROOT / "gateway" / "console" / "static" / "console.css").read_text(encoding="utf-8")
+    console, centre = tokens(theme, sheet), tokens(theme)
+    assert len(console) > 20
+    shared = console.keys() & centre.keys()
+    assert {name: console[name] for name in shared} == {name: centre[name] for name in shared}
+    assert {"ink-1", "page", "teal", "vermilion", "amber"} <= shared
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,8 +15,10 @@ from werkzeug.serving import make_server
 
 from teleread import clock
 from teleread.domain.access import Actor, Role
-from teleread.services import critical, orders
+from teleread.services import critical, orders, signing
 from teleread.storage.models.accounts import User
+from teleread.storage.models.reports import SignAuthorisation
+from teleread.storage.pki import SigningKeys
 from teleread.storage.session import transaction
 from teleread.wire.orders import OrderNotice
 from tests.builders.pictures import PSEUDONYM, Sent, send
@@ -40,13 +42,42 @@ SECTIONS = {
 }
 
 
+#: Picture → the route that it shows. `tests/contracts/test_screens.py` wants every page of the URL map here.
+SHOWN = {
+    "sign-in": "auth.sign_in",
+    "sign-in-refused": "auth.sign_in",
+    "worklist": "worklist.worklist",
+    "worklist-empty": "worklist.worklist",
+    "worklist-keys": "worklist.worklist",
+    "case-ready": "readings.case",
+    "case": "readings.case",
+    "case-long": "readings.case",
+    "review": "reports.review",
+    "signed": "reports.signed",
+    "critical": "critical.page",
+    "account": "account.account",
+    "idle-lock": "account.account",
+    "styleguide": "styleguide.styleguide",
+    "not-found": "readings.case",
+    "not-allowed": "admin.admin",
+    "coordination": "coordination.coordination",
+    "status": "facilities.status",
+    "status-empty": "facilities.status",
+    "admin": "admin.admin",
+    "first-run": "admin.first_run",
+    "people": "admin.users",
+    "record": "admin.audit_search",
+}
+
+
 @dataclass(frozen=True)
 class Page:
-    """One page: the name of its picture, who looks at it, and where it is."""
+    """One page: the name of its picture, who looks at it, where it is, and what to do there first."""
 
     name: str
     person: str | None
     path: str
+    prepare: Callable[[Any], None] | None = None
 
 
 @contextmanager
@@ -127,23 +158,70 @@ def sign(house: House, name: str, number: str, review: str) -> None:
     assert signed.status_code == 303, signed.text
 
 
+def seal(house: House) -> None:
+    """Do the worker's last step: put the signature under every page that was authorised."""
+    keys = SigningKeys(house.settings.signing, house.settings.pki, house.settings.reader_keys_key())
+    with transaction(house.engine, writes=False) as session:
+        waiting = list(
+            session.scalars(select(SignAuthorisation.id).where(SignAuthorisation.used_at.is_(None)))
+        )
+    for authorisation in waiting:
+        signing.sign_version(house.engine, house.blobs, authorisation, keys=keys, at=clock.now())
+
+
 def _reader(session: Session) -> Actor:
     user = session.scalars(select(User).where(User.username == "reader")).one()
     return Actor(kind="user", name=user.username, role=Role.READER, user_id=user.id)
 
 
-def furnish(house: House) -> tuple[Page, ...]:
-    """Put something on every page, and return the pages."""
-    prior, ready, mine, reviewed = (send(house, slices=slices) for slices in (2, 3, 5, 2))
+LONG = (
+    "右肺上葉の結節は前回と比べてわずかに増大している。縦隔と肺門に有意なリンパ節腫大を認めない。胸水なし。"
+    * 30
+)
+
+
+def _refused(page: Any) -> None:
+    page.fill('input[name="username"]', "reader")
+    page.fill('input[name="password"]', "not the password")
+    page.fill('input[name="totp"]', "000000")
+    page.click("form.main button.primary")
+    page.wait_for_selector("form.main .problem")
+
+
+def _keys(page: Any) -> None:
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open]")
+
+
+def _idle(page: Any) -> None:
+    """Let a quarter of an hour pass; the centre is not told, so that the other pages go on."""
+    page.route("**/lock", lambda route: route.abort())
+    page.clock.install()
+    page.reload()
+    page.clock.fast_forward(16 * 60 * 1000)
+    page.wait_for_selector(".lock-panel")
+
+
+def _written(page: Any) -> None:
+    page.wait_for_selector('textarea[name="findings"]:not([readonly])', timeout=60_000)
+    page.fill('textarea[name="findings"]', LONG)
+    page.evaluate("document.querySelectorAll('.beside details').forEach((one) => { one.open = true; })")
+
+
+def furnish(house: House, *, body: bool = False) -> tuple[Page, ...]:
+    """Put something on every page, and return the pages; `body` makes the images a chest instead of a square."""
+    prior, ready, mine, reviewed, long = (send(house, slices=slices, body=body) for slices in (2, 3, 5, 2, 2))
     for case in (ready, mine, reviewed):
         request(house, case)
+    request(house, long, history=LONG, clinical_question=LONG[:200])
     first = write(house, "reader", prior.case_number)
     review = write(house, "reader", reviewed.case_number)
     house.render()
     sign(house, "reader", prior.case_number, first)
     client = house.signed_in("reader")
     token = csrf(client, "/worklist")
-    client.post(f"/cases/{mine.case_number}/claim", base_url=BASE, data={"csrf_token": token})
+    for case in (mine, long):
+        client.post(f"/cases/{case.case_number}/claim", base_url=BASE, data={"csrf_token": token})
     with transaction(house.engine) as session:
         critical.raise_finding(
             session,
@@ -155,12 +233,17 @@ def furnish(house: House) -> tuple[Page, ...]:
         )
     return (
         Page("sign-in", None, "/sign-in"),
+        Page("sign-in-refused", None, "/sign-in", _refused),
         Page("worklist", "reader", "/worklist"),
+        Page("worklist-empty", "reader", "/worklist?view=open&q=zzz"),
+        Page("worklist-keys", "reader", "/worklist", _keys),
         Page("case-ready", "reader", f"/cases/{ready.case_number}"),
         Page("case", "reader", f"/cases/{mine.case_number}"),
+        Page("case-long", "reader", f"/cases/{long.case_number}", _written),
         Page("review", "reader", review),
         Page("signed", "reader", f"/cases/{prior.case_number}/signed"),
         Page("not-found", "reader", "/cases/00000000"),
+        Page("not-allowed", "reader", "/admin"),
         Page("critical", "reader", f"/cases/{mine.case_number}/critical"),
         Page("account", "reader", "/account"),
         Page("styleguide", "reader", "/styleguide"),
@@ -170,6 +253,9 @@ def furnish(house: House) -> tuple[Page, ...]:
         Page("first-run", "admin", "/admin/first-run"),
         Page("people", "admin", "/admin/users"),
         Page("record", "admin", "/admin/audit"),
+        Page("status-empty", "kita", "/status"),
+        # Last: its page's clock does not run any more.
+        Page("idle-lock", "second", "/account", _idle),
     )
 
 

@@ -117,23 +117,11 @@ def state(place: Place, reader: Person, rendering_id: str) -> signing.RenderingV
         return signing.rendering(session, rendering_id, actor=reader.actor)
 
 
-def test_a_report_goes_through_real_workers_to_a_package(backstage: Backstage) -> None:
+def test_what_redis_forgot_is_handed_over_again_and_the_report_becomes_a_package(
+    backstage: Backstage,
+) -> None:
     place = backstage.place
     case_number, reader, rendering_id = ask_for_page(place)
-    backstage.start_redis()
-    backstage.start("work")
-    backstage.start("relay")
-    until(lambda: state(place, reader, rendering_id).state == "ready")
-    place.sign(case_number, reader, state(place, reader, rendering_id))
-    until(lambda: backstage.undone() == 0)
-    with place.session() as session:
-        events = [one for one in session.scalars(select(WorkflowEvent.event)) if one == "package_built"]
-    assert events == ["package_built"]
-
-
-def test_what_redis_forgot_is_handed_over_again(backstage: Backstage) -> None:
-    place = backstage.place
-    _, reader, rendering_id = ask_for_page(place)
     first = backstage.start_redis()
     assert relay(place.engine, Redis.from_url(backstage.url), at=clock.now()) == 1
     assert relay(place.engine, Redis.from_url(backstage.url), at=clock.now()) == 0
@@ -143,7 +131,11 @@ def test_what_redis_forgot_is_handed_over_again(backstage: Backstage) -> None:
     backstage.start("work")
     backstage.start("relay")
     until(lambda: state(place, reader, rendering_id).state == "ready")
+    place.sign(case_number, reader, state(place, reader, rendering_id))
     until(lambda: backstage.undone() == 0)
+    with place.session() as session:
+        events = [one for one in session.scalars(select(WorkflowEvent.event)) if one == "package_built"]
+    assert events == ["package_built"]
 
 
 def test_a_worker_that_is_killed_while_it_renders_leaves_the_job_to_the_next(backstage: Backstage) -> None:

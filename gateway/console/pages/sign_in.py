@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from gateway.console.access import Action
 from gateway.console.context import console, needs
-from gateway.console.lettering import LANGUAGE_COOKIE
+from gateway.console.lettering import LANGUAGE_COOKIE, THEME_COOKIE, THEMES
 from gateway.console.security import replace_token
 from teleread.errors import NotSignedIn
 
@@ -55,19 +55,23 @@ def sign_out() -> ResponseReturnValue:
 
 @blueprint.post("/language")
 def language() -> ResponseReturnValue:
-    """Change the language of this browser."""
-    chosen = request.form.get("language", "")
+    """Change language or theme of this browser."""
     # Back to the page, by its path alone: the address is the browser's word.
     back = request.form.get("back", "")
     safe = back.startswith("/") and not back.startswith("//") and "\\" not in back and back.isprintable()
     response = redirect(back if safe else url_for("sign_in.form"), code=303)
-    if chosen in {"ja", "en"}:
-        response.set_cookie(
-            LANGUAGE_COOKIE,
-            chosen,
-            secure=True,
-            httponly=True,
-            samesite="Strict",
-            max_age=_YEAR_SECONDS,
-        )
+    for field, cookie, known in (
+        ("language", LANGUAGE_COOKIE, ("ja", "en")),
+        ("theme", THEME_COOKIE, THEMES),
+    ):
+        chosen = request.form.get(field, "")
+        if chosen in known:
+            response.set_cookie(
+                cookie,
+                chosen,
+                secure=True,
+                httponly=True,
+                samesite="Strict",
+                max_age=_YEAR_SECONDS,
+            )
     return response

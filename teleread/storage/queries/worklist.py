@@ -23,11 +23,14 @@ def cases(
     *conditions: ColumnElement[bool], facility_id: int | None
 ) -> Select[Reading, Study, Order, Facility, User | None, ReportVersion | None, Delivery | None, int, int]:
     """Return the question; a tenant sees its own cases only."""
+    # By way of the report, whose number and version are an index; a reading's versions by themselves are not.
     version = aliased(ReportVersion)
     newest = (
         select(func.max(version.version))
-        .where(version.reading_id == Reading.id, version.status.not_in(_DRAFTS))
-        .correlate(Reading)
+        .where(
+            version.report_id == Report.id, version.reading_id == Reading.id, version.status.not_in(_DRAFTS)
+        )
+        .correlate(Reading, Report)
         .scalar_subquery()
     )
     images = (
@@ -48,8 +51,14 @@ def cases(
         .join(Order, Order.id == Reading.order_id)
         .join(Facility, Facility.id == Reading.facility_id)
         .outerjoin(User, User.id == Reading.assignee_id)
+        .outerjoin(Report, Report.order_id == Reading.order_id)
         .outerjoin(
-            ReportVersion, and_(ReportVersion.reading_id == Reading.id, ReportVersion.version == newest)
+            ReportVersion,
+            and_(
+                ReportVersion.report_id == Report.id,
+                ReportVersion.reading_id == Reading.id,
+                ReportVersion.version == newest,
+            ),
         )
         .outerjoin(Delivery, Delivery.report_version_id == ReportVersion.id)
         .where(*conditions)

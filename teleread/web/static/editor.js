@@ -67,6 +67,15 @@
     }
     return first;
   };
+  // The report's typeface has no shape for these; said below the section while there is time to choose another sign.
+  const lack = (missing) => {
+    for (const field of fields) {
+      const line = document.getElementById(`missing-${field.name}`);
+      const characters = missing[field.name];
+      line.textContent = characters ? texts["save.missing"].replace("{characters}", characters) : "";
+      line.hidden = !characters;
+    }
+  };
   const lines = (values) => fields.filter((field) => values[field.name])
     .map((field) => `${nameOf(field)}\n${values[field.name]}`).join("\n\n");
   const showConflict = (theirs) => {
@@ -106,6 +115,7 @@
       firstChangeAt = null;
       review.elements.revision.value = String(revision);
       warn("", false);
+      lack(body.missing ?? {});
       keep();
       say(texts["save.saved"].replace("{time}", body.saved ?? body.newest.saved));
       if (isDirty()) schedule(WAIT_MS);

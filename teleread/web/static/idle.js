@@ -3,7 +3,7 @@
 // tab's own store. All tabs of a browser count as one keyboard; so does a frame of ours, such as the viewer's.
 // A page whose session ended elsewhere hides itself too: it asks when it is looked at, and now and then.
 (() => {
-  const { seconds, url, session, here, texts: words } = document.currentScript.dataset;
+  const { seconds, url, session, here, icons, texts: words } = document.currentScript.dataset;
   const texts = JSON.parse(words);
   const KEY = "teleread:active";
   const ACTS = ["keydown", "pointerdown", "pointermove", "wheel", "touchstart"];
@@ -26,6 +26,13 @@
     for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
     const panel = document.createElement("main");
     panel.className = "lock-panel";
+    const svg = (name) => document.createElementNS("http://www.w3.org/2000/svg", name);
+    const sign = svg("svg"), use = svg("use");
+    sign.setAttribute("class", "icon");
+    sign.setAttribute("viewBox", "0 0 16 16");
+    sign.setAttribute("aria-hidden", "true");
+    use.setAttribute("href", `${icons}#lock`);
+    sign.append(use);
     const heading = document.createElement("h1");
     heading.textContent = texts[title];
     const line = document.createElement("p");
@@ -35,7 +42,7 @@
     // To this very page: the centre asks for the sign-in, unless another tab has done it meanwhile.
     link.href = here;
     link.textContent = texts["sign_in.act"];
-    panel.append(heading, line, link);
+    panel.append(sign, heading, line, link);
     document.body.append(panel);
     document.documentElement.classList.add("locked");
     link.focus();

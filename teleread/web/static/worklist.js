@@ -95,7 +95,7 @@
     if (counts.length === own.length) own.forEach((cell, at) => { cell.textContent = counts[at].textContent; });
     for (const cell of document.querySelectorAll("[data-live-cell]")) copy(page.querySelector(`[data-live-cell="${cell.dataset.liveCell}"]`), cell);
     const link = document.querySelector("[data-live-link]"), newer = page.querySelector("[data-live-link]");
-    if (link && newer) link.href = newer.href;
+    if (link && newer) { link.href = newer.href; link.hidden = newer.hidden; }
   };
   const takeIn = () => {
     if (!fresh) return;

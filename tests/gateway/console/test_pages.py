@@ -206,12 +206,16 @@ def test_the_way_back_after_changing_the_language_stays_on_this_site(box: Box) -
         assert answer.location == "/sign-in", back
 
 
-def test_pages_are_in_the_language_of_the_person_and_of_the_choice(box: Box) -> None:
+def test_pages_are_in_the_language_and_theme_of_the_person_and_of_the_choice(box: Box) -> None:
     box.add("smith", "operator", language="en")
     browser = box.signed_in("smith")
-    assert '<html lang="en">' in browser.get("/studies").text
+    assert '<html lang="en" data-theme="light">' in browser.get("/studies").text
     browser.post("/language", language="ja", back="/studies")
-    assert '<html lang="ja">' in browser.get("/studies").text
+    assert '<html lang="ja" data-theme="light">' in browser.get("/studies").text
+    browser.post("/language", theme="dark", back="/studies")
+    assert '<html lang="ja" data-theme="dark">' in browser.get("/studies").text
+    browser.post("/language", theme="pink", back="/studies")
+    assert '<html lang="ja" data-theme="dark">' in browser.get("/studies").text
 
 
 def test_every_answer_has_the_strict_headers(box: Box) -> None:
