@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 #: Routes for GET that show no page of their own, and why.
 NO_PAGE = {
+    "auth.session_lives": "JSON",
     "auth.home": "leads to the role's first page",
     "admin.audit_export": "a CSV file",
     "coordination.board": "the inner part of the board, fetched by it",

@@ -67,6 +67,8 @@ SHOWN = {
     "first-run": "admin.first_run",
     "people": "admin.users",
     "record": "admin.audit_search",
+    "contacts": "contacts.facilities",
+    "contacts-facility": "contacts.facility",
 }
 
 
@@ -248,6 +250,8 @@ def furnish(house: House, *, body: bool = False) -> tuple[Page, ...]:
         Page("account", "reader", "/account"),
         Page("styleguide", "reader", "/styleguide"),
         Page("coordination", "coordinator", "/coordination"),
+        Page("contacts", "coordinator", "/contacts"),
+        Page("contacts-facility", "coordinator", "/contacts/midori"),
         Page("status", "midori", "/status"),
         Page("admin", "admin", "/admin"),
         Page("first-run", "admin", "/admin/first-run"),
