@@ -134,7 +134,11 @@ def receive(settings: GatewaySettings, stop: threading.Event) -> None:
 
     layout = Layout(settings.data)
     with alone(layout, "receive", stop):
-        spool = Spool(layout, minimum_free_bytes=settings.minimum_free_bytes)
+        spool = Spool(
+            layout,
+            minimum_free_bytes=settings.minimum_free_bytes,
+            high_water_percent=settings.high_water_percent,
+        )
         adopted = spool.recover(at=clock.now())
         if adopted:
             _log.warning("%d files were adopted that a crash had left uncounted", adopted)
