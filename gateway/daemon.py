@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
 _LAST_WORD_SECONDS = 10.0
+_NICE = 5
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,14 @@ def _watch_supervisor(stop: threading.Event) -> None:
     os._exit(1)
 
 
+def yield_to_receiving() -> None:
+    """Let this process, and the children it will have, run when nothing is being received.
+
+    What waits in the spool is safe; a modality that waits for an answer is not, and its patience is short.
+    """
+    os.nice(_NICE)
+
+
 def receive(settings: GatewaySettings, stop: threading.Event) -> None:
     """Run the listener until the end."""
     from gateway.scp import StorageSCP
@@ -175,6 +184,7 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
     from gateway.vault import Vault
     from gateway.watch import CentreWatch
 
+    yield_to_receiving()
     layout = Layout(settings.data)
     with alone(layout, "work", stop):
         spool = Spool(layout)

@@ -128,6 +128,8 @@ class Guard:
 
     def close(self) -> None:
         """Stop listening and drop whoever waits."""
+        if not self._thread.is_alive():
+            return
         self._end.send(b"\0")
         self._thread.join()
         for caller in list(self._callers):

@@ -104,7 +104,7 @@ class AuditLog:
         self._lock = threading.Lock()
         self._monotonic = monotonic
         self._minute = monotonic()
-        self._counts: dict[str, int] = {}
+        self._counts: dict[tuple[str, str], int] = {}
 
     def write(self, act: str, at: datetime, **details: str) -> None:
         """Append a line."""
@@ -117,24 +117,25 @@ class AuditLog:
             _log.error("audit line not written: %s", problem.strerror)
 
     def write_sparingly(self, act: str, at: datetime, *, address: str, **details: str) -> None:
-        """Append a line, unless there were enough of this address in this minute."""
-        self.sum_up(act, at)
+        """Append a line, unless there were enough of this act and address in this minute."""
+        self.sum_up(at)
         with self._lock:
             # Above so many addresses they share one count, or a stranger with many would have many lines.
-            counted = address if address in self._counts or len(self._counts) < self.ADDRESSES else "others"
+            is_counted = (act, address) in self._counts or len(self._counts) < self.ADDRESSES
+            counted = (act, address if is_counted else "others")
             self._counts[counted] = self._counts.get(counted, 0) + 1
             enough = self._counts[counted] > self.LINES_A_MINUTE
         if not enough:
             self.write(act, at, address=address, **details)
 
-    def sum_up(self, act: str, at: datetime, *, now: bool = False) -> None:
+    def sum_up(self, at: datetime, *, now: bool = False) -> None:
         """After a minute, or `now`, say how many lines were left out, and begin to count anew."""
         with self._lock:
             if not now and self._monotonic() - self._minute < 60:
                 return
             self._minute = self._monotonic()
             counts, self._counts = self._counts, {}
-        for address, count in counts.items():
+        for (act, address), count in counts.items():
             if count > self.LINES_A_MINUTE:
                 self.write(f"{act}_again", at, address=address, times=str(count - self.LINES_A_MINUTE))
 
@@ -241,7 +242,7 @@ class StorageSCP:
             association.end()
         for association in ending:
             association.thread.join(_END_SECONDS)
-        self._audit.sum_up("association_rejected", self.now(), now=True)
+        self._audit.sum_up(self.now(), now=True)
 
     def _judge(self, titles: Titles, address: str) -> Refusal | None:
         reason = rejection(
