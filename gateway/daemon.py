@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
 _LAST_WORD_SECONDS = 10.0
+_NICE = 5
 
 
 @dataclass(frozen=True)
@@ -128,13 +129,25 @@ def _watch_supervisor(stop: threading.Event) -> None:
     os._exit(1)
 
 
+def yield_to_receiving() -> None:
+    """Let this process, and the children it will have, run when nothing is being received.
+
+    What waits in the spool is safe; a modality that waits for an answer is not, and its patience is short.
+    """
+    os.nice(_NICE)
+
+
 def receive(settings: GatewaySettings, stop: threading.Event) -> None:
     """Run the listener until the end."""
     from gateway.scp import StorageSCP
 
     layout = Layout(settings.data)
     with alone(layout, "receive", stop):
-        spool = Spool(layout, minimum_free_bytes=settings.minimum_free_bytes)
+        spool = Spool(
+            layout,
+            minimum_free_bytes=settings.minimum_free_bytes,
+            high_water_percent=settings.high_water_percent,
+        )
         adopted = spool.recover(at=clock.now())
         if adopted:
             _log.warning("%d files were adopted that a crash had left uncounted", adopted)
@@ -172,6 +185,7 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
     from gateway.vault import Vault
     from gateway.watch import CentreWatch
 
+    yield_to_receiving()
     layout = Layout(settings.data)
     with alone(layout, "work", stop):
         spool = Spool(layout)

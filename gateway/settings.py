@@ -66,8 +66,10 @@ class GatewaySettings:
     """What the facility decides about its gateway, and what it learned at enrolment.
 
     `data` is the folder of everything; times are in seconds, `minimum_free_bytes` is the free space below
-    which C-STORE is refused with 0xA700, `batch_bytes` the size of an upload request. The console listens on
-    `console_address`, an IP address, and `console_port`; 0 means that there is none.
+    which C-STORE is refused with 0xA700, as it is above `high_water_percent` of the disk unless 10 GiB are free;
+    `batch_bytes` is the size of an upload request. A sender may be silent for `idle_seconds` between two
+    instances of one association. The console listens on `console_address`, an IP address, and `console_port`; 0
+    means that there is none.
     """
 
     data: Path
@@ -94,7 +96,10 @@ class GatewaySettings:
     upload_connections: int = 4
     batch_bytes: int = 8 * 1024 * 1024
     minimum_free_bytes: int = 256 * 1024 * 1024
+    high_water_percent: float = 90.0
     maximum_associations: int = 50
+    maximum_associations_of_sender: int = 25
+    idle_seconds: float = 300.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ae_title", check_ae_title(self.ae_title))
@@ -107,9 +112,17 @@ class GatewaySettings:
         for field in ("centre_url", "gateway_url"):
             if not getattr(self, field).startswith("https://"):
                 raise InvalidInput(field, "only https goes out of the facility")
-        for field in ("quiet_seconds", "collect_seconds", "heartbeat_seconds", "retry_seconds"):
+        for field in (
+            "quiet_seconds",
+            "collect_seconds",
+            "heartbeat_seconds",
+            "retry_seconds",
+            "idle_seconds",
+        ):
             if getattr(self, field) <= 0:
                 raise InvalidInput(field, "has to be more than nothing")
+        if not 0 < self.high_water_percent <= 100:
+            raise InvalidInput("high_water_percent", "is not a share of the disk, up to 100")
 
     @classmethod
     def from_file(cls, data: Path) -> "GatewaySettings":

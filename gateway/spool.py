@@ -17,10 +17,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import uuid4
 
-from gateway.durable import connect, space_errors, sync_folder, transaction
+from gateway.durable import (
+    Batches,
+    append,
+    connect,
+    create_file,
+    rename,
+    space_errors,
+    sync_file,
+    sync_folder,
+    transaction,
+)
 from gateway.layout import Layout
 from teleread.domain.workflow import START, Machine, Who, next_state
 from teleread.errors import NotFound, OutOfSpace, StateChangedMeanwhile
@@ -152,6 +162,33 @@ class Arrival:
     association_id: int | None = None
 
 
+#: Free space above which a disk is never called full, however small its share is.
+_PLENTY_BYTES = 10 * 2**30
+
+#: Bytes after which the room is looked at again while a file arrives.
+_LOOK_AGAIN_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much of the disk may be taken.
+
+    `minimum_free_bytes` are always left: the rows, the reports and the logs of what is here already need
+    them. Above `high_water_percent` of the disk nothing new is taken either, unless more than 10 GiB are free.
+    """
+
+    minimum_free_bytes: int = 0
+    high_water_percent: float = 100.0
+
+    def check(self, folder: Path) -> None:
+        """Raise OutOfSpace when nothing more should be written there."""
+        space = os.statvfs(folder)
+        free = space.f_bavail * space.f_frsize
+        used = 100.0 * (1 - space.f_bavail / space.f_blocks) if space.f_blocks else 0.0
+        if free < self.minimum_free_bytes or (used > self.high_water_percent and free < _PLENTY_BYTES):
+            raise OutOfSpace("the free space of the gateway is below its limit")
+
+
 class PartFile:
     """A file while it arrives: written, digested, and gone unless it is kept.
 
@@ -159,58 +196,55 @@ class PartFile:
     of the bytes are dropped, and `keep()` raises OutOfSpace.
     """
 
-    def __init__(self, folder: Path, *, minimum_free_bytes: int = 0) -> None:
+    def __init__(self, folder: Path, room: Room) -> None:
         self.path = folder / f"{os.getpid()}-{uuid4().hex}.part"
         self.size = 0
+        self._folder = folder
+        self._room = room
+        self._looked_at = 0
         self._digest = hashlib.sha256()
         self._problem: OSError | OutOfSpace | None = None
-        self._file: BinaryIO | None = None
+        self._descriptor: int | None = None
+        self._made = False
         try:
             with space_errors():
-                _check_space(folder, minimum_free_bytes)
-                descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                self._file = os.fdopen(descriptor, "wb", buffering=1 << 18)
+                room.check(folder)
+                self._descriptor = create_file(self.path)
+                self._made = True
         except (OSError, OutOfSpace) as problem:
             self._problem = problem
-
-    @property
-    def name(self) -> str:
-        """The path as text, as of a named temporary file."""
-        return str(self.path)
 
     @property
     def sha256(self) -> str:
         """The digest of the bytes so far."""
         return self._digest.hexdigest()
 
-    @property
-    def file(self) -> "PartFile":
-        """The object to flush; pynetdicom asks for it after each fragment, and nothing has to happen then."""
-        return self
-
-    def flush(self) -> None:
-        """Do nothing: what counts is `keep()`."""
-
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes."""
-        if self._problem is None and self._file is not None:
-            self._digest.update(data)
-            self.size += len(data)
-            try:
-                with space_errors():
-                    self._file.write(data)
-            except (OSError, OutOfSpace) as problem:
-                self._problem = problem
-        return len(data)
+        if self._problem is not None or self._descriptor is None:
+            return
+        try:
+            with space_errors():
+                if self.size - self._looked_at >= _LOOK_AGAIN_BYTES:
+                    self._looked_at = self.size
+                    self._room.check(self._folder)
+                append(self._descriptor, data)
+        except (OSError, OutOfSpace) as problem:
+            # Nothing of it is of use any more, and others need the room now, not when the sender has ended.
+            self._problem = problem
+            self.close()
+            return
+        self._digest.update(data)
+        self.size += len(data)
 
     def keep(self) -> None:
         """Make the bytes durable under the `.part` name, or raise what went wrong on the way."""
-        if self._problem is None and self._file is not None:
+        if self._problem is None and self._descriptor is not None:
             try:
                 with space_errors():
-                    self._file.flush()
-                    os.fsync(self._file.fileno())
-                    self._file.close()
+                    sync_file(self._descriptor)
+                    descriptor, self._descriptor = self._descriptor, None
+                    os.close(descriptor)
             except (OSError, OutOfSpace) as problem:
                 self._problem = problem
         if self._problem is not None:
@@ -218,30 +252,33 @@ class PartFile:
 
     def close(self) -> None:
         """Close the file; remove it if it is still there under its `.part` name."""
-        file, self._file = self._file, None
-        if file is not None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
             try:
-                file.close()
+                os.close(descriptor)
             except OSError as problem:
-                self._problem = problem
+                self._problem = self._problem or problem
+        if self._made:
+            self._made = False
             self.path.unlink(missing_ok=True)
+
+    def placed(self) -> None:
+        """Note that the file has another name now, so that there is nothing to remove."""
+        self._made = False
 
     def __del__(self) -> None:
         self.close()
 
 
-def _check_space(folder: Path, minimum_free_bytes: int) -> None:
-    space = os.statvfs(folder)
-    if space.f_bavail * space.f_frsize < minimum_free_bytes:
-        raise OutOfSpace("the free space of the gateway is below its limit")
-
-
 class Spool:
     """The queue. One object a process; each thread gets a connection of its own."""
 
-    def __init__(self, layout: Layout, *, minimum_free_bytes: int = 0) -> None:
+    def __init__(
+        self, layout: Layout, *, minimum_free_bytes: int = 0, high_water_percent: float = 100.0
+    ) -> None:
         self.layout = layout
-        self._minimum_free_bytes = minimum_free_bytes
+        self._room = Room(minimum_free_bytes, high_water_percent)
+        self._batches: Batches | None = None
         self._local = threading.local()
         self._connections: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._guard = threading.Lock()
@@ -281,11 +318,22 @@ class Spool:
             for _, connection in self._connections:
                 connection.close()
             self._connections.clear()
+            if self._batches is not None:
+                self._batches.close()
+                self._batches = None
         self._local = threading.local()
 
     def part(self) -> PartFile:
         """Return a new file for bytes that arrive."""
-        return PartFile(self.layout.incoming, minimum_free_bytes=self._minimum_free_bytes)
+        return PartFile(self.layout.incoming, self._room)
+
+    @property
+    def batches(self) -> Batches:
+        """What makes arrivals durable, for all threads together."""
+        with self._guard:
+            if self._batches is None:
+                self._batches = Batches(self.layout.spool_database, self.layout.received)
+            return self._batches
 
     def received_path(self, sha256: str) -> Path:
         """Return where the received file of a digest is."""
@@ -324,13 +372,22 @@ class Spool:
         """
         try:
             part.keep()
-            known = self.connection.execute("SELECT 1 FROM item WHERE sha256 = ?", (part.sha256,)).fetchone()
-            if known is None:
-                with space_errors():
-                    part.path.replace(self.received_path(part.sha256))
-                    sync_folder(self.layout.received)
-            with self.writing() as connection:
-                return _count_in(connection, arrival, part.sha256, part.size, times=1, at=milliseconds(at))
+            sha256, size = part.sha256, part.size
+
+            def place(connection: sqlite3.Connection) -> bool:
+                if (
+                    connection.execute("SELECT 1 FROM item WHERE sha256 = ?", (sha256,)).fetchone()
+                    is not None
+                ):
+                    return False
+                rename(part.path, self.received_path(sha256))
+                part.placed()
+                return True
+
+            def count_in(connection: sqlite3.Connection) -> int:
+                return _count_in(connection, arrival, sha256, size, times=1, at=milliseconds(at))
+
+            return self.batches.run(count_in, place=place)
         finally:
             part.close()
 
@@ -361,7 +418,8 @@ class Spool:
         if sha256 != path.stem:
             # The name is given only after the bytes are synced, so this is a broken disk or a foreign file.
             # It is kept, under its true digest, for a person to judge.
-            path = path.replace(self.received_path(sha256))
+            rename(path, self.received_path(sha256))
+            path = self.received_path(sha256)
             sync_folder(self.layout.received)
         with self.writing() as connection:
             # Counted as zero times received: the sender heard no 0x0000 and will send it again.
@@ -369,20 +427,26 @@ class Spool:
 
     def opened(self, calling_ae: str, address: str, *, at: datetime) -> int:
         """Note that a sender has an association, and return its number."""
-        with self.writing() as connection:
+
+        def insert(connection: sqlite3.Connection) -> int:
             cursor = connection.execute(
                 "INSERT INTO association (calling_ae, address, opened_at) VALUES (?, ?, ?)",
                 (calling_ae, address, milliseconds(at)),
             )
             return int(cursor.lastrowid or 0)
 
+        return self.batches.run(insert)
+
     def closed(self, association_id: int, *, at: datetime) -> None:
         """Note that an association has ended, however it did."""
-        with self.writing() as connection:
-            connection.execute(
+
+        def update(connection: sqlite3.Connection) -> int:
+            return connection.execute(
                 "UPDATE association SET closed_at = ? WHERE id = ? AND closed_at IS NULL",
                 (milliseconds(at), association_id),
-            )
+            ).rowcount
+
+        self.batches.run(update)
 
 
 def _count_in(

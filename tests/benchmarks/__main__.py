@@ -8,9 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from teleread import clock
 from teleread.demo.demo import RoundTrip
-from teleread.demo.road import FACILITY_CODE, GATEWAY_AE, PACS_AE, Road
+from teleread.demo.road import FACILITY_CODE, Road
 from teleread.demo.study import write_study
 from teleread.dicom.deid.deidentify import deidentify_file
 from teleread.dicom.deid.profile import FacilityKeys
@@ -35,6 +33,7 @@ from teleread.storage.session import open_engine, transaction
 from teleread.up import free_port
 from teleread.web.events import STREAMS_A_PERSON
 from teleread.web.security import COOKIE
+from tests.benchmarks import receiving
 from tests.benchmarks.listeners import Listeners, listening
 
 if TYPE_CHECKING:
@@ -116,33 +115,6 @@ def report_pdf() -> None:
     tell("report_pdf", reports=REPORTS, ms=spread(times))
 
 
-def _storescu(port: int, called: str, folder: Path) -> float:
-    began = time.perf_counter()
-    subprocess.run(
-        ["storescu", "+sd", "+r", "-aet", PACS_AE, "-aec", called, "127.0.0.1", str(port), str(folder)],
-        check=True,
-        capture_output=True,
-    )
-    return time.perf_counter() - began
-
-
-@contextmanager
-def _storescp(folder: Path) -> Iterator[int]:
-    folder.mkdir()
-    port = free_port()
-    peer = subprocess.Popen(["storescp", "--fork", "-od", str(folder), "-aet", "PEER", str(port)])
-    try:
-        deadline = time.monotonic() + 20
-        echo = ["echoscu", "127.0.0.1", str(port)]
-        while subprocess.run(echo, capture_output=True, check=False).returncode:
-            if time.monotonic() > deadline:
-                raise TimeoutError("storescp does not answer")
-        yield port
-    finally:
-        peer.terminate()
-        peer.wait(timeout=20)
-
-
 @contextmanager
 def _road(folder: Path, readers: int) -> Iterator[Road]:
     road = Road(folder, lambda line: sys.stderr.write(line + "\n"))
@@ -156,25 +128,9 @@ def _road(folder: Path, readers: int) -> Iterator[Road]:
 
 
 def c_store() -> None:
-    """Instances a second into the running gateway, de-identifying and uploading meanwhile, each durable when answered."""
-    if shutil.which("storescu") is None:
-        tell("c_store", missing="dcmtk's storescu")
-        return
-    with _folder() as folder, _road(folder / "road", 1) as road, _storescp(folder / "peer") as peer:
-        ours, theirs = [], []
-        for number in range(ROUNDS):
-            source = folder / f"in{number}"
-            count = len(_copies(source, 3))
-            ours.append(count / _storescu(road.gateway_port, GATEWAY_AE, source))
-            theirs.append(count / _storescu(peer, "PEER", source))
-        tell(
-            "c_store",
-            associations=1,
-            instances=count,
-            instances_per_second=spread(ours),
-            dcmtk_storescp_without_fsync=spread(theirs),
-            orthanc="missing" if shutil.which("Orthanc") is None else "not measured yet",
-        )
+    """Instances a second into the gateway and its peers in alternating rounds, each durable when ours answers."""
+    for figures in receiving.c_store():
+        tell("c_store", **figures)
 
 
 def round_trip() -> None:

@@ -42,6 +42,7 @@ def settings_of(data: Path, **changes: Any) -> GatewaySettings:
         retry_seconds=0.05,
         retry_limit_seconds=0.2,
         minimum_free_bytes=0,
+        high_water_percent=100.0,
     )
     return replace(settings, **changes)
 
