@@ -20,6 +20,7 @@ class Action(StrEnum):
     SEND_REPORT = "send_report"
     RELEASE_REPORT = "release_report"
     TEST_LINK = "test_link"
+    READ_PROFILE = "read_profile"
     MANAGE_USERS = "manage_users"
     READ_AUDIT = "read_audit"
 
@@ -33,6 +34,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.SEND_REPORT: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.RELEASE_REPORT: frozenset({Role.OPERATOR, Role.DOCTOR}),
     Action.TEST_LINK: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
+    Action.READ_PROFILE: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.MANAGE_USERS: frozenset({Role.ADMINISTRATOR}),
     Action.READ_AUDIT: frozenset({Role.ADMINISTRATOR}),
 }

@@ -64,7 +64,7 @@ def open_console(settings: GatewaySettings, *, now: Callable[[], datetime] = clo
         accounts=Accounts(store),
         names=Names(vault),
         orders=OrderBook(spool, vault),
-        decisions=Decisions(spool, vault, keys, now=now),
+        decisions=Decisions(spool, vault, keys, now=now, profile=settings.deidentification.profile),
         pictures=FrameRenderer(),
         now=now,
     )
