@@ -414,9 +414,10 @@ class _Rewriter:
             safe = self._safe(item.elements)
             names_somebody = element.tag == _CONTENT_SEQUENCE and self._names_somebody(item)
             content = [
-                self._element(
-                    child, item.syntax, own_sets, safe=safe, inside=element.tag,
-                    dummy=dummy or (names_somebody and child.tag in _CONTENT_VALUES),
+                encode_element(child.tag, child.vr, _DUMMY_VALUES.get(child.vr, _DUMMY_TEXT), item.syntax)
+                if names_somebody and child.tag in _CONTENT_VALUES
+                else self._element(
+                    child, item.syntax, own_sets, safe=safe, inside=element.tag, dummy=dummy
                 )
                 for child in item.elements
             ]  # fmt: skip
