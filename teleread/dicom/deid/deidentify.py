@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from teleread import __version__
 from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of
-from teleread.dicom.deid.pixels import pixels_missing, reason_to_hold
+from teleread.dicom.deid.pixels import expected_pixel_bytes, pixels_missing, reason_to_hold
 from teleread.dicom.deid.profile import (
     CLEAN_PIXEL_DATA_CODE,
     CODE_MEANINGS,
@@ -206,10 +206,10 @@ IDENTIFYING_CONCEPTS: dict[bytes, Option | None] = {
 _CONTENT_VALUES = frozenset({0x0040A120, 0x0040A121, 0x0040A122, 0x0040A123, 0x0040A160})
 _CONTENT_SEQUENCE = 0x0040A730
 
-#: Always looked through again: the character set of the others, and what says how many bytes the pixels have.
-_ALWAYS_FRESH = frozenset(
-    {0x00080005, 0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011, 0x00280100}
-)
+#: Always among what is looked through, because the others are read by it.
+_CHARACTER_SET = 0x00080005
+#: What says how many bytes the pixels have (PS3.3 C.7.6.3).
+_GEOMETRY = frozenset({0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011, 0x00280100})
 #: Longer elements are not kept for the next file.
 _KNOWN_SIZE, _KNOWN_COUNT = 4096, 8192
 _FOREIGN_UID = re.compile(rb"(?<![0-9.])(?!1\.2\.840\.10008\.|2\.25\.)[0-9]+(?:\.[0-9]+){3,}")
@@ -261,6 +261,7 @@ class _Rewriter:
             (self.tokens, self.profile, self.keys.uid_key, sets, syntax, self.iod, self.days)
         )
         safe = self._safe(raw.elements)
+        known, data, uids = self._known, raw.data, self.original_uids
         pieces: list[bytes] = []
         for element in raw.elements:
             tag = element.tag
@@ -271,9 +272,15 @@ class _Rewriter:
             if tag in PIXEL_TAGS:
                 yield b"".join(pieces)
                 pieces.clear()
-                yield memoryview(raw.data)[element.start : element.end]
-            else:
-                pieces.append(self._top_level(element, syntax, sets, safe))
+                yield memoryview(data)[element.start : element.end]
+                continue
+            before = data[element.start : element.end]
+            seen = known.get(before)
+            if seen is None:
+                seen = self._top_level(element, before, syntax, sets, safe)
+            pieces.append(seen[0])
+            if seen[1]:
+                uids |= seen[1]
         pieces += [self._insert(tag, inserted, syntax) for tag in waiting]
         yield b"".join(pieces)
 
@@ -285,7 +292,10 @@ class _Rewriter:
 
     def _insert(self, tag: int, inserted: dict[int, tuple[str, bytes]], syntax: Syntax) -> bytes:
         new = encode_element(tag, *inserted[tag], syntax)
-        self.fresh.append(new)
+        # Known by what it comes out as; an original's own element of the tag is never asked for.
+        if new not in self._known:
+            self.fresh.append(new)
+            self._to_learn[new] = (new, frozenset())
         return new
 
     def _safe(self, elements: list[Element]) -> dict[int, str]:
@@ -294,28 +304,24 @@ class _Rewriter:
         return safe_tags(elements, self.raw.data)
 
     def _top_level(
-        self, element: Element, syntax: Syntax, sets: tuple[str, ...], safe: dict[int, str]
-    ) -> bytes:
-        before = self.raw.data[element.start : element.end]
-        known = self._known.get(before)
-        if known is not None:
-            self.original_uids |= known[1]
-            return known[0]
+        self, element: Element, before: bytes, syntax: Syntax, sets: tuple[str, ...], safe: dict[int, str]
+    ) -> tuple[bytes, frozenset[bytes]]:
         others, self.original_uids = self.original_uids, set()
         new = self._element(element, syntax, sets, safe=safe)
-        replaced = frozenset(self.original_uids)
-        self.original_uids |= others
-        if not new or element.private:
-            # A private element stands or goes with the others of its block.
-            self.fresh += [new] if new else []
-            if not element.private:
-                self._to_learn[before] = (new, replaced)
-            return new
-        self.fresh.append(new)
-        # A UID of another instance of the patient has to be found in the file whose own it is.
-        if len(before) <= _KNOWN_SIZE and element.tag not in _ALWAYS_FRESH and not _FOREIGN_UID.search(new):
-            self._to_learn[before] = (new, replaced)
-        return new
+        outcome = new, frozenset(self.original_uids)
+        self.original_uids = others
+        if new:
+            self.fresh.append(new)
+        # A private element stands or goes with the others of its block; a UID of another instance of the patient has to
+        # be found in the file whose own it is.
+        if (
+            len(before) <= _KNOWN_SIZE
+            and not element.private
+            and element.tag != _CHARACTER_SET
+            and not _FOREIGN_UID.search(new)
+        ):
+            self._to_learn[before] = outcome
+        return outcome
 
     def _element(
         self,
@@ -593,14 +599,61 @@ def _identity_left(raw: RawFile, part: Path, head: bytes, rewriter: _Rewriter) -
     uids = frozenset(rewriter.original_uids)
     if raw.transfer_syntax == DEFLATED:
         return bool(leaks_in(read_raw(part), rewriter.tokens, uids, first_only=True))
-    header = parse_raw(head + b"".join(rewriter.fresh))
-    if leaks_in(header, rewriter.tokens, uids, first_only=True):
-        return True
-    drawn = [each for each in raw.elements if each.tag in PIXEL_TAGS or each.tag in _ALWAYS_FRESH]
-    if not any(each.tag in PIXEL_TAGS for each in drawn):
+    if rewriter.fresh:
+        header = parse_raw(head + b"".join(rewriter.fresh))
+        if leaks_in(header, rewriter.tokens, uids, first_only=True):
+            return True
+    drawn = [each for each in raw.elements if each.tag in PIXEL_TAGS]
+    if not drawn or (len(drawn) == 1 and _samples_only(raw, drawn[0])):
         return False
-    pixels = RawFile(raw.data, {}, raw.transfer_syntax, raw.syntax, drawn, raw.dataset_at)
+    described = [each for each in raw.elements if each.tag in _GEOMETRY]
+    pixels = RawFile(raw.data, {}, raw.transfer_syntax, raw.syntax, described + drawn, raw.dataset_at)
     return bool(leaks_in(pixels, rewriter.tokens, uids, first_only=True))
+
+
+def _samples_only(raw: RawFile, pixels: Element) -> bool:
+    # Samples as many as the header says, one byte of padding at most: nothing that text could stand in.
+    size = pixels.value_end - pixels.value_at
+    return not pixels.undefined and size <= expected_pixel_bytes(raw) + 1
+
+
+class _Watched(RawFile):
+    """Notes which elements somebody asks for."""
+
+    asked: ClassVar[list[int]] = []
+
+    def find(self, tag: int) -> Element | None:
+        """Return the top-level element of a tag."""
+        if tag not in self.asked:
+            self.asked.append(tag)
+            _identities.clear()
+        return super().find(tag)
+
+
+_identities: dict[tuple[object, ...], PatientIdentity] = {}
+_IDENTITIES = 64
+
+
+def _identity(raw: RawFile) -> PatientIdentity:
+    """Return `identity_of(raw)`, worked out once for all files that have the same in the elements it is read from.
+
+    Which elements these are is seen the first time: the same values lead through the same questions.
+    """
+    found = [raw.find(tag) for tag in _Watched.asked]
+    key = (raw.syntax, *(each and raw.data[each.value_at : each.value_end] for each in found))
+    known = _identities.get(key)
+    if known is not None and _Watched.asked:
+        return known
+    watched = _Watched(
+        raw.data, raw.meta, raw.transfer_syntax, raw.syntax, raw.elements, raw.dataset_at, raw.trailing
+    )
+    identity = identity_of(watched)
+    found = [raw.find(tag) for tag in _Watched.asked]
+    key = (raw.syntax, *(each and raw.data[each.value_at : each.value_end] for each in found))
+    if len(_identities) >= _IDENTITIES:
+        _identities.clear()
+    _identities[key] = identity
+    return identity
 
 
 def _held_broken(source: Path, broken: BrokenDataset) -> DeidResult:
@@ -655,7 +708,7 @@ def deidentify_file(
         raw = read_raw(source)
     except BrokenDataset as broken:
         return _held_broken(source, broken)
-    own = identity_of(raw)
+    own = _identity(raw)
 
     def held(reason: str) -> DeidResult:
         return DeidResult(
