@@ -192,7 +192,9 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
         keys = GatewayKeys.load(layout)
         vault = Vault(layout.vault_database, keys.vault)
         link = CentreLink.open(settings, layout)
-        deidentifier = Deidentifier(spool, vault, keys, now=clock.now)
+        deidentifier = Deidentifier(
+            spool, vault, keys, now=clock.now, profile=settings.deidentification.profile
+        )
         deidentifier.warm_up()
         forwarder = Forwarder(settings, spool, link, now=clock.now)
         tasks = (

@@ -16,6 +16,7 @@ from gateway.deidentify import SECONDS_PER_FILE, clean_file, end_with_parent, li
 from gateway.keys import GatewayKeys
 from gateway.spool import Spool, milliseconds, move
 from gateway.vault import LinkDoubt, Vault
+from teleread.dicom.deid.profile import READING_PROFILE, Profile
 from teleread.domain.workflow import Machine, Who
 from teleread.errors import InvalidInput, NotFound, StateChangedMeanwhile, TransitionNotAllowed, Unavailable
 from teleread.wire.receipts import PackageEvent
@@ -55,10 +56,19 @@ def prepare(spool: Spool) -> None:
 class Decisions:
     """Decisions about held items and held or failed deliveries."""
 
-    def __init__(self, spool: Spool, vault: Vault, keys: GatewayKeys, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        vault: Vault,
+        keys: GatewayKeys,
+        *,
+        now: Callable[[], datetime],
+        profile: Profile = READING_PROFILE,
+    ) -> None:
         self._spool = spool
         self._vault = vault
         self._keys = keys
+        self._profile = profile
         self._now = now
         prepare(spool)
 
@@ -100,7 +110,7 @@ class Decisions:
         ) as pool:
             try:
                 result, summary = pool.submit(
-                    clean_file, source, target, self._keys.facility, pixels_looked_at=True
+                    clean_file, source, target, self._keys.facility, self._profile, pixels_looked_at=True
                 ).result(timeout=SECONDS_PER_FILE)
             except (BrokenProcessPool, TimeoutError):
                 raise Unavailable("the file could not be read") from None

@@ -27,7 +27,7 @@ from gateway.keys import GatewayKeys
 from gateway.spool import Spool, milliseconds, move
 from gateway.vault import LinkDoubt, Vault, VaultStudy
 from teleread.dicom.deid.deidentify import DeidResult, deidentify_file
-from teleread.dicom.deid.profile import FacilityKeys
+from teleread.dicom.deid.profile import READING_PROFILE, FacilityKeys, Profile
 from teleread.domain.workflow import Machine, Who
 
 _log = logging.getLogger(__name__)
@@ -76,10 +76,17 @@ def summarise(clean: Path) -> StudySummary:
 
 
 def clean_file(
-    source: Path, target: Path, keys: FacilityKeys, *, pixels_looked_at: bool = False
+    source: Path,
+    target: Path,
+    keys: FacilityKeys,
+    profile: Profile = READING_PROFILE,
+    *,
+    pixels_looked_at: bool = False,
 ) -> tuple[DeidResult, StudySummary]:
     """De-identify one file; runs in the child process."""
-    result = deidentify_file(source, target, keys=keys, identity=None, pixels_looked_at=pixels_looked_at)
+    result = deidentify_file(
+        source, target, keys=keys, identity=None, profile=profile, pixels_looked_at=pixels_looked_at
+    )
     return result, summarise(target) if result.outcome == "clean" else StudySummary()
 
 
@@ -107,10 +114,12 @@ class Deidentifier:
         *,
         now: Callable[[], datetime],
         processes: int | None = None,
+        profile: Profile = READING_PROFILE,
     ) -> None:
         self._spool = spool
         self._vault = vault
         self._keys = keys
+        self._profile = profile
         self._now = now
         self._processes = processes or min(4, os.cpu_count() or 1)
         self._pool: ProcessPoolExecutor | None = None
@@ -143,11 +152,11 @@ class Deidentifier:
     def _submit(self, row: sqlite3.Row) -> "Future[tuple[DeidResult, StudySummary]]":
         source, target = self._spool.received_path(row["sha256"]), self._spool.clean_path(row["id"])
         try:
-            return self._children().submit(clean_file, source, target, self._keys.facility)
+            return self._children().submit(clean_file, source, target, self._keys.facility, self._profile)
         except BrokenProcessPool:
             # A child has died, idle or at a file of this round; that file's future says so too.
             self._restart()
-            return self._children().submit(clean_file, source, target, self._keys.facility)
+            return self._children().submit(clean_file, source, target, self._keys.facility, self._profile)
 
     def _children(self) -> ProcessPoolExecutor:
         if self._pool is None:

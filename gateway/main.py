@@ -79,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     held.add_argument("--json", action="store_true")
     held.add_argument("--language", choices=("ja", "en"), default=_language())
 
+    describing = add("describe", _describe, "Say what is done with each attribute before anything leaves.")
+    describing.add_argument("--language", choices=("ja", "en"), default=_language())
+
     importing = add("import", _import, "Take files from a disk or a folder.")
     importing.add_argument("path", type=Path)
 
@@ -251,16 +254,27 @@ def _decide(parsed: argparse.Namespace) -> None:
     if not who:
         raise InvalidInput("by", "--by is needed: the name of the person who decides")
     note = checked_note(parsed.reason)
+    profile = GatewaySettings.from_file(parsed.data).deidentification.profile
     spool = _open_spool(parsed)
     keys = GatewayKeys.load(spool.layout)
     vault = Vault(spool.layout.vault_database, keys.vault)
     try:
-        decisions = Decisions(spool, vault, keys, now=clock.now)
+        decisions = Decisions(spool, vault, keys, now=clock.now, profile=profile)
         state = getattr(decisions, parsed.decision)(parsed.number, username=who, note=note)
     finally:
         vault.close()
         spool.close()
     print(f"instance {parsed.number} is now {state}")
+
+
+def _describe(parsed: argparse.Namespace) -> None:
+    from gateway.settings import FILE_NAME, Deidentification
+    from teleread.dicom.deid.describe import describe
+
+    # A folder that is not enrolled yet has the default: a privacy officer may ask before anything is set up.
+    enrolled = (parsed.data / FILE_NAME).exists()
+    chosen = GatewaySettings.from_file(parsed.data).deidentification if enrolled else Deidentification()
+    sys.stdout.write(describe(chosen.profile, parsed.language))
 
 
 def _import(parsed: argparse.Namespace) -> None:

@@ -3,11 +3,12 @@
 import ipaddress
 import json
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from gateway.durable import write_file
+from teleread.dicom.deid.profile import READING_PROFILE, Profile, profile_of
 from teleread.domain.identifiers import check_ae_title
 from teleread.errors import InvalidInput
 
@@ -61,6 +62,29 @@ class PACSTarget:
             raise InvalidInput("pacs", "the host is missing")
 
 
+def _reading_options() -> tuple[str, ...]:
+    return tuple(sorted(option.setting for option in READING_PROFILE.options))
+
+
+@dataclass(frozen=True)
+class Deidentification:
+    """What the facility decides about the identity that is taken out: the options of PS3.15 E.3, by name or code."""
+
+    options: tuple[str, ...] = field(default_factory=_reading_options)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.options, (list, tuple)):
+            raise InvalidInput("deidentification.options", 'write a list, such as ["retain_full_dates"]')
+        object.__setattr__(self, "options", tuple(self.options))
+        # Contradictions and what is not allowed here are found at the start, not at the first image.
+        profile_of(self.options, field="deidentification.options")
+
+    @property
+    def profile(self) -> Profile:
+        """The profile that these options make."""
+        return profile_of(self.options, field="deidentification.options")
+
+
 @dataclass(frozen=True, kw_only=True)
 class GatewaySettings:
     """What the facility decides about its gateway, and what it learned at enrolment.
@@ -100,6 +124,7 @@ class GatewaySettings:
     maximum_associations: int = 50
     maximum_associations_of_sender: int = 25
     idle_seconds: float = 300.0
+    deidentification: Deidentification = field(default_factory=Deidentification)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ae_title", check_ae_title(self.ae_title))
@@ -109,18 +134,18 @@ class GatewaySettings:
             object.__setattr__(self, "console_address", str(ipaddress.ip_address(self.console_address)))
         except ValueError:
             raise InvalidInput("console_address", "is not an IP address") from None
-        for field in ("centre_url", "gateway_url"):
-            if not getattr(self, field).startswith("https://"):
-                raise InvalidInput(field, "only https goes out of the facility")
-        for field in (
+        for name in ("centre_url", "gateway_url"):
+            if not getattr(self, name).startswith("https://"):
+                raise InvalidInput(name, "only https goes out of the facility")
+        for name in (
             "quiet_seconds",
             "collect_seconds",
             "heartbeat_seconds",
             "retry_seconds",
             "idle_seconds",
         ):
-            if getattr(self, field) <= 0:
-                raise InvalidInput(field, "has to be more than nothing")
+            if getattr(self, name) <= 0:
+                raise InvalidInput(name, "has to be more than nothing")
         if not 0 < self.high_water_percent <= 100:
             raise InvalidInput("high_water_percent", "is not a share of the disk, up to 100")
 
@@ -134,7 +159,7 @@ class GatewaySettings:
             raise InvalidInput("data", f"there is no {FILE_NAME}; enrol this gateway first") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError):
             raise InvalidInput(FILE_NAME, "this is not TOML") from None
-        known = {field.name for field in fields(cls)} - {"data"}
+        known = {each.name for each in fields(cls)} - {"data"}
         for name in document:
             if name not in known:
                 raise InvalidInput(name, f"{FILE_NAME} knows no such setting")
@@ -142,6 +167,8 @@ class GatewaySettings:
             document["known_senders"] = tuple(KnownSender(**sender) for sender in document["known_senders"])
             document["pacs"] = tuple(PACSTarget(**target) for target in document["pacs"])
             document["deliver_folder"] = Path(document["deliver_folder"])
+            if "deidentification" in document:
+                document["deidentification"] = _deidentification(document["deidentification"])
             return cls(data=data, **document)
         except KeyError as problem:
             raise InvalidInput(str(problem.args[0]), f"missing in {FILE_NAME}") from None
@@ -154,6 +181,7 @@ class GatewaySettings:
         del document["data"]
         document["deliver_folder"] = str(self.deliver_folder)
         tables = {name: document.pop(name) for name in ("known_senders", "pacs")}
+        deidentification = document.pop("deidentification")
         lines = [f"{name} = {_toml(value)}" for name, value in document.items()]
         for name, rows in tables.items():
             inline = ", ".join(
@@ -161,7 +189,23 @@ class GatewaySettings:
                 for row in rows
             )
             lines.append(f"{name} = [{inline}]")
+        # Last: what follows a table's header belongs to the table.
+        lines += [
+            "",
+            "[deidentification]",
+            *(f"{key} = {_toml(value)}" for key, value in deidentification.items()),
+        ]
         write_file(self.data / FILE_NAME, ("\n".join(lines) + "\n").encode("utf-8"))
+
+
+def _deidentification(document: object) -> Deidentification:
+    names = {each.name for each in fields(Deidentification)}
+    if not isinstance(document, dict):
+        raise InvalidInput("deidentification", "write a table: [deidentification]")
+    for name in document:
+        if name not in names:
+            raise InvalidInput(f"deidentification.{name}", f"{FILE_NAME} knows no such setting")
+    return Deidentification(**document)
 
 
 def _toml(value: object) -> str:

@@ -22,6 +22,7 @@ class Action(StrEnum):
     ACKNOWLEDGE_CRITICAL = "acknowledge_critical"
     HAND_OVER_CRITICAL = "hand_over_critical"
     TEST_LINK = "test_link"
+    READ_PROFILE = "read_profile"
     MANAGE_USERS = "manage_users"
     READ_AUDIT = "read_audit"
 
@@ -37,6 +38,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.ACKNOWLEDGE_CRITICAL: frozenset({Role.DOCTOR}),
     Action.HAND_OVER_CRITICAL: _ALL,
     Action.TEST_LINK: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
+    Action.READ_PROFILE: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.MANAGE_USERS: frozenset({Role.ADMINISTRATOR}),
     Action.READ_AUDIT: frozenset({Role.ADMINISTRATOR}),
 }

@@ -67,7 +67,7 @@ def open_console(settings: GatewaySettings, *, now: Callable[[], datetime] = clo
         names=Names(vault),
         orders=OrderBook(spool, vault),
         critical=CriticalBook(spool),
-        decisions=Decisions(spool, vault, keys, now=now),
+        decisions=Decisions(spool, vault, keys, now=now, profile=settings.deidentification.profile),
         pictures=FrameRenderer(),
         now=now,
     )

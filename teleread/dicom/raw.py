@@ -89,6 +89,8 @@ EXPLICIT = Syntax(explicit=True, big=False)
 BIG = Syntax(explicit=True, big=True)
 
 _HEADERS = {False: struct.Struct("<HHL"), True: struct.Struct(">HHL")}
+_PLAIN_HEADER = struct.Struct("<HHHH")
+_PLAIN = {vr.encode(): vr for vr in SHORT_VRS}
 _LENGTH16 = {False: struct.Struct("<H"), True: struct.Struct(">H")}
 _LENGTH32 = {False: struct.Struct("<L"), True: struct.Struct(">L")}
 
@@ -214,7 +216,17 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise BrokenDataset("too_deep", f"sequences are nested more than {MAX_DEPTH} deep")
         found: list[Element] = []
+        plain = _PLAIN if syntax is EXPLICIT or syntax == EXPLICIT else {}
         while at + 8 <= end:
+            vr = plain.get(self.data[at + 4 : at + 6])
+            if vr is not None:
+                # Nine of ten elements: a short explicit VR that is neither a sequence nor anything to be guessed.
+                group, number, _, length = _PLAIN_HEADER.unpack_from(self.data, at)
+                value_end = at + 8 + length
+                if value_end <= end and group != 0xFFFE:
+                    found.append(Element(group << 16 | number, vr, vr, at, at + 8, value_end, value_end))
+                    at = value_end
+                    continue
             element = self._element(at, end, syntax, depth)
             if element.tag == _ITEM_END and until_delimiter:
                 return found, element.end

@@ -148,6 +148,25 @@ def accession_pseudonym(issuer: str, accession_number: str, key: bytes) -> str:
     return "A" + _crockford_of(_keyed(key, b"accession", issuer, accession_number), 12)
 
 
+#: Dates of a research export go back by one to this many days.
+MOST_DAYS_BACK = 3650
+
+
+def days_back(issuer: str, patient_id: str, key: bytes) -> int:
+    """Return by how many days the dates of a patient go back in an export with modified dates, 1 to 3650.
+
+    The same for everything of a patient, so that intervals stay (PS3.15 E.3.6); not to be told without the key.
+
+    Parameters
+    ----------
+    issuer, patient_id : str
+        Decoded values of (0010,0021) and (0010,0020), VR LO.
+    key : bytes
+        The facility's pseudonym key, 32 bytes.
+    """
+    return 1 + int.from_bytes(_keyed(key, b"dates", issuer, patient_id)[:8], "big") % MOST_DAYS_BACK
+
+
 def replacement_uid(original: str, key: bytes) -> str:
     """Return the replacement for a UID, the same for every instance of a facility.
 

@@ -7,12 +7,14 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import pydicom
 
 from teleread.demo.road import Road
 from teleread.supervisor import python
+from tests.dicom.deid import oracle
 from tests.e2e.identity import leaks
 from tests.e2e.kills import VICTIMS, chosen, travel, travel_struck
 from tests.gateway.test_logs import run_over, tokens_in
@@ -20,6 +22,9 @@ from tests.trials.doors import guess_times, id_times, statements
 from tests.trials.test_deidentify_shared import SHARED, samples
 
 KILLS = 20
+
+#: Where a trial leaves a list that is too long for a line.
+REPORTS = Path(__file__).parents[2] / "build" / "trials"
 
 #: Readers for each kill: a trip that was over before its kill is made again.
 TRIES = 3
@@ -130,15 +135,23 @@ def _identities(folder: Path) -> dict[str, bytes]:
 
 def deidentification() -> bool:
     """Every public sample through the de-identification alone, judged by independent code and by dciodvfy."""
-    done = subprocess.run(
-        python("-m", "pytest", "-q", "tests/trials/test_deidentify_shared.py", "-rs"),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="teleread-trials-") as folder:
+        told = Path(folder) / "figures.jsonl"
+        done = subprocess.run(
+            python("-m", "pytest", "-q", "tests/trials/test_deidentify_shared.py", "-rs"),
+            env={**os.environ, "TELEREAD_FIGURES": str(told)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        figures: dict[str, object] = {}
+        for line in told.read_text(encoding="utf-8").splitlines() if told.exists() else ():
+            figures.update(json.loads(line))
     summary = done.stdout.strip().splitlines()[-1]
     print(
-        json.dumps({"trial": "deidentification", "exit_status": done.returncode, "pytest": summary}),
+        json.dumps(
+            {"trial": "deidentification", "exit_status": done.returncode, "pytest": summary, **figures}
+        ),
         flush=True,
     )
     return done.returncode == 0 and "skipped" not in summary
@@ -156,6 +169,40 @@ def logs() -> bool:
     told = {"files": len(files), "taken": taken, "bytes": len(said), "tokens": len(wanted), "found": found}
     print(json.dumps({"trial": "logs", **told}, ensure_ascii=False), flush=True)
     return bool(files) and not found
+
+
+def profile() -> bool:
+    """Every row of PS3.15 Table E.1-1 under every set of options at depth 0, 1 and 3; a report lists each of them."""
+    warnings.simplefilter("ignore")
+    rows = oracle.table()
+    with tempfile.TemporaryDirectory(prefix="teleread-trials-") as folder:
+        seen = [
+            one
+            for options in oracle.OPTION_SETS
+            for depth in oracle.DEPTHS
+            for one in oracle.walk(Path(folder), options, depth, rows)
+        ]
+    report = REPORTS / "profile.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    listed = [{**asdict(one), "right": one.right} for one in seen]
+    report.write_text(json.dumps(listed, ensure_ascii=False, indent=0), encoding="utf-8")
+    wrong = [one for one in listed if not one["right"]]
+    wanted = len(rows) * len(oracle.OPTION_SETS) * len(oracle.DEPTHS)
+    told = {"rows": len(rows), "option_sets": len(oracle.OPTION_SETS), "depths": list(oracle.DEPTHS)}
+    print(
+        json.dumps(
+            {
+                "trial": "profile",
+                **told,
+                "checked": len(seen),
+                "right_percent": round(100 * (len(seen) - len(wrong)) / len(seen), 3),
+                "wrong": wrong[:20],
+                "report": str(report.relative_to(REPORTS.parents[1])),
+            }
+        ),
+        flush=True,
+    )
+    return not wrong and len(seen) == wanted
 
 
 #: Tests that walk a sample of a long list in `make test`.
@@ -219,6 +266,7 @@ TRIALS = {
     "kills": kills,
     "logs": logs,
     "pages": pages,
+    "profile": profile,
     "properties": properties,
     "sql": sql,
 }

@@ -1,6 +1,7 @@
 """Every public sample of the project's data folder through the de-identification. Runs where that folder is."""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from teleread.dicom.deid.deidentify import HELD_REASONS, deidentify_file
 from teleread.dicom.deid.profile import FacilityKeys
+from tests.dicom.deid import oracle
 
 SHARED = Path(
     os.environ.get("TELEREAD_SHARED_DICOM", Path(__file__).parents[3] / "shared" / "data" / "dicom")
@@ -75,6 +77,13 @@ def header_bytes(dataset: Dataset, data: bytes) -> bytes:
     return (data.replace(pixels, b"") if pixels else data).lower()
 
 
+def tell(**figures: object) -> None:
+    """Hand figures to `make trials`, which prints them."""
+    if "TELEREAD_FIGURES" in os.environ:
+        with Path(os.environ["TELEREAD_FIGURES"]).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(figures) + "\n")
+
+
 def test_every_file_is_clean_or_held_with_a_reason_and_nothing_leaks(tmp_path: Path) -> None:
     outcomes: Counter[str] = Counter()
     counted = stored = 0
@@ -104,10 +113,75 @@ def test_every_file_is_clean_or_held_with_a_reason_and_nothing_leaks(tmp_path: P
             changed += [path.name] if len(digests) > 1 else []
         assert data[:128] == bytes(128)
         assert not [element for element in after.iterall() if element.tag.is_private]
+    tell(
+        files=outcomes.total(),
+        outcomes=dict(outcomes),
+        readable_ct_mr_cr_nm_rt=counted,
+        of_them_clean=stored,
+        leaks=len(leaks),
+        pixel_bytes_changed=len(changed),
+    )
     assert leaks == []
     assert changed == []
     assert counted >= 60
     assert stored / counted >= 0.98, (stored, counted, outcomes)
+
+
+def references(dataset: Dataset, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], str]]:
+    """Return (tags on the way, UID) of every element that refers: VR UI below the top level, or of a frame."""
+    found: list[tuple[tuple[int, ...], str]] = []
+    for element in dataset:
+        here = (*path, int(element.tag))
+        if element.VR == "SQ":
+            for item in element.value:
+                found += references(item, here)
+        elif element.VR == "UI" and element.value and (path or element.keyword == "FrameOfReferenceUID"):
+            values = element.value if element.VM > 1 else [element.value]
+            found += [(here, str(uid)) for uid in values]
+    return found
+
+
+def test_references_among_instances_of_a_study_still_resolve(tmp_path: Path) -> None:
+    letters = {row["id"].upper(): oracle.letters_of(row, oracle.READING) for row in oracle.table()}
+
+    def goes(path: tuple[int, ...]) -> bool:
+        # Removed or emptied by the table with all that is in it: (0008,1110), (0008,1111), (0008,1120), private, ...
+        return any(
+            tag & 0x10000
+            or (letters.get(f"{tag:08X}", "")[:1] in ("X", "Z") and "U" not in letters[f"{tag:08X}"])
+            for tag in path
+        )
+
+    clean: list[tuple[Path, Dataset, Dataset]] = []
+    new: dict[str, str] = {}
+    for number, path in enumerate(samples()):
+        target = tmp_path / f"{number}.dcm"
+        if deidentify_file(path, target, keys=KEYS, durable=False).outcome == "clean":
+            before, after = (
+                pydicom.dcmread(each, stop_before_pixels=True, force=True) for each in (path, target)
+            )
+            clean.append((path, before, after))
+            for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID"):
+                if before.get(keyword):
+                    new[str(before[keyword].value)] = str(after[keyword].value)
+    resolved = gone = 0
+    broken = []
+    for path, before, after in clean:
+        wanted: Counter[tuple[tuple[int, ...], str]] = Counter()
+        for way, uid in references(before):
+            if uid in new and not uid.startswith("1.2.840.10008."):
+                if goes(way):
+                    gone += 1
+                else:
+                    wanted[way, new[uid]] += 1
+        missing = wanted - Counter(references(after))
+        resolved += wanted.total() - missing.total()
+        broken += [(path.name, [f"{tag:08X}" for tag in way]) for way, _ in missing]
+    tell(
+        references_resolved=resolved, references_in_what_the_table_removes=gone, references_broken=len(broken)
+    )
+    assert resolved >= 100
+    assert broken == []
 
 
 #: The checker cannot inflate, and sees elements of VR UN only when they have come out with their own VR.
@@ -129,10 +203,14 @@ def standard_errors(path: Path) -> set[str]:
 )
 def test_the_objects_have_no_new_errors_against_their_iod(tmp_path: Path) -> None:
     worse: dict[str, set[str]] = {}
+    compared = fewer = 0
     for number, path in enumerate(samples()):
         target = tmp_path / f"{number}.dcm"
         if deidentify_file(path, target, keys=KEYS).outcome == "clean" and path.name not in NOT_COMPARABLE:
-            new = standard_errors(target) - standard_errors(path)
-            if new:
-                worse[path.name] = new
+            errors, had = standard_errors(target), standard_errors(path)
+            compared += 1
+            fewer += bool(had - errors)
+            if errors - had:
+                worse[path.name] = errors - had
+    tell(dciodvfy_compared=compared, with_new_errors=len(worse), with_fewer_errors=fewer)
     assert worse == {}

@@ -2,7 +2,18 @@
 
 from flask import Blueprint
 
-from gateway.console.pages import critical, flow, fonts, held, line, people, reports, request_form, sign_in
+from gateway.console.pages import (
+    critical,
+    flow,
+    fonts,
+    held,
+    leaving,
+    line,
+    people,
+    reports,
+    request_form,
+    sign_in,
+)
 
 
 def blueprints() -> tuple[Blueprint, ...]:
@@ -15,6 +26,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         held.blueprint,
         request_form.blueprint,
         line.blueprint,
+        leaving.blueprint,
         people.blueprint,
         fonts.blueprint,
     )

@@ -6,14 +6,16 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from teleread import __version__
 from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of
-from teleread.dicom.deid.pixels import pixels_missing, reason_to_hold
+from teleread.dicom.deid.pixels import expected_pixel_bytes, pixels_missing, reason_to_hold
 from teleread.dicom.deid.profile import (
+    CLEAN_PIXEL_DATA_CODE,
     CODE_MEANINGS,
     READING_PROFILE,
     Action,
@@ -22,7 +24,9 @@ from teleread.dicom.deid.profile import (
     Profile,
     action_for,
     edition,
+    iod_of,
 )
+from teleread.dicom.deid.safe_private import safe_tags
 from teleread.dicom.deid.tokens import IdentityTokens, tokens_of
 from teleread.dicom.deid.verify import is_text, leaks_in
 from teleread.dicom.raw import (
@@ -37,11 +41,12 @@ from teleread.dicom.raw import (
     encode_element,
     encode_items,
     encode_meta,
+    parse_raw,
     read_raw,
     text_before_the_break,
 )
 from teleread.dicom.text import codec_of, decode
-from teleread.domain.identifiers import accession_pseudonym, pseudonym_for, replacement_uid
+from teleread.domain.identifiers import accession_pseudonym, days_back, pseudonym_for, replacement_uid
 
 #: Our Implementation Class UID (PS3.7 D.3.3.2), UUID-derived.
 IMPLEMENTATION_CLASS_UID = "2.25.210396384416303411927113914411921386401"
@@ -142,9 +147,30 @@ def age_at(birth_date: str, study_date: str) -> str:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 16)
 def _new_uid(original: str, key: bytes) -> str:
     return replacement_uid(original, key)
+
+
+_DATE = re.compile(r"([0-9]{4})(?:\.?([0-9]{2})(?:\.?([0-9]{2}))?)?(.*)", re.DOTALL)
+
+
+@lru_cache(maxsize=4096)
+def shifted_date(value: str, days: int) -> str:
+    """Return a value of VR DA or DT that many days earlier; empty when it is no date.
+
+    A DT that says the year or the month only says no more afterwards; time of day, fraction and offset stay.
+    """
+    match = _DATE.fullmatch(value.strip(" \0"))
+    if match is None:
+        return ""
+    year, month, day, rest = match.groups()
+    try:
+        earlier = date(int(year), int(month or 1), int(day or 1)) - timedelta(days=days)
+    except (ValueError, OverflowError):
+        return ""
+    written = f"{earlier:%Y%m%d}" if earlier.year >= 1000 else ""
+    return written[: 8 if day else 6 if month else 4] + rest if written else ""
 
 
 _DUMMY_VALUES = {
@@ -157,37 +183,159 @@ _DUMMY_TEXT = b"REMOVED"
 #: Stands for one of several codes that a patient happens to be called by: Image Type must not lose a value.
 _OTHER_CODE = b"OTHER"
 
+_DATE_VRS = frozenset({"DA", "DT", "TM"})
+
+#: Concepts of content items whose value names somebody or something whoever wrote it (PS3.16 CID 7000 ff., DCM codes) ->
+#: the option that keeps it. Their words are replaced also where texts are only cleaned (PS3.15 E.3.4).
+IDENTIFYING_CONCEPTS: dict[bytes, Option | None] = {
+    b"121008": None,  # Person Observer Name
+    b"128774": None,  # Person Observer's Login Name
+    b"121009": Option.RETAIN_INSTITUTION_IDENTITY,  # Person Observer's Organization Name
+    b"121013": Option.RETAIN_DEVICE_IDENTITY,  # Device Observer Name
+    b"121016": Option.RETAIN_DEVICE_IDENTITY,  # Device Observer Serial Number
+    b"121017": Option.RETAIN_DEVICE_IDENTITY,  # Device Observer Physical Location During Observation
+    b"121020": None,  # Placer Number
+    b"121021": None,  # Filler Number
+    b"121022": None,  # Accession Number
+    b"121029": None,  # Subject Name
+    b"121030": None,  # Subject ID
+    b"121031": None,  # Subject Birth Date
+    b"121036": None,  # Mother of fetus
+}
+#: Date, Time, DateTime, Person Name and Text Value of a content item (PS3.3 C.17.3.2).
+_CONTENT_VALUES = frozenset({0x0040A120, 0x0040A121, 0x0040A122, 0x0040A123, 0x0040A160})
+_CONTENT_SEQUENCE = 0x0040A730
+
+#: Always among what is looked through, because the others are read by it.
+_CHARACTER_SET = 0x00080005
+#: What says how many bytes the pixels have (PS3.3 C.7.6.3).
+_GEOMETRY = frozenset({0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011, 0x00280100})
+#: Longer elements are not kept for the next file.
+_KNOWN_SIZE, _KNOWN_COUNT = 4096, 8192
+_FOREIGN_UID = re.compile(rb"(?<![0-9.])(?!1\.2\.840\.10008\.|2\.25\.)[0-9]+(?:\.[0-9]+){3,}")
+
+
+@lru_cache(maxsize=16)
+def _known_elements(context: tuple[Any, ...]) -> dict[bytes, tuple[bytes, frozenset[bytes]]]:
+    """Return the elements of a patient's files that have been rewritten and looked through already.
+
+    Bytes of a top-level element -> its new bytes and the UIDs that were replaced in it. The slices of a series differ
+    in a dozen elements; what all of them share is worked out once.
+    """
+    del context
+    return {}
+
 
 class _Rewriter:
     """Rewrites the dataset of one file."""
 
-    def __init__(self, raw: RawFile, profile: Profile, keys: FacilityKeys, tokens: IdentityTokens) -> None:
+    def __init__(
+        self,
+        raw: RawFile,
+        profile: Profile,
+        keys: FacilityKeys,
+        tokens: IdentityTokens,
+        identity: PatientIdentity,
+    ) -> None:
         self.raw = raw
         self.profile = profile
         self.keys = keys
         self.tokens = tokens
+        self.iod = iod_of(raw.text(0x00080016))
+        self.days = 0
+        if Option.RETAIN_MODIFIED_DATES in profile.options:
+            self.days = days_back(identity.issuer_of_patient_id, identity.patient_id, keys.pseudonym_key)
         self.original_uids: set[bytes] = set()
+        #: What has been written and not yet looked through, and what may be taken as known once it has been.
+        self.fresh: list[bytes] = []
+        self._to_learn: dict[bytes, tuple[bytes, frozenset[bytes]]] = {}
+        self._known: dict[bytes, tuple[bytes, frozenset[bytes]]] = {}
 
     def dataset(self, inserted: dict[int, tuple[str, bytes]]) -> Iterator[bytes | memoryview]:
         """Yield the new dataset in pieces, `inserted` (tag -> VR, value) in place of what was there."""
         waiting = sorted(inserted)
-        syntax = self.raw.syntax
-        sets = character_sets(self.raw)
-        for element in self.raw.elements:
-            while waiting and waiting[0] <= element.tag:
-                tag = waiting.pop(0)
-                yield encode_element(tag, inserted[tag][0], inserted[tag][1], syntax)
-            if element.tag in inserted:
+        raw = self.raw
+        syntax = raw.syntax
+        sets = character_sets(raw)
+        self._known = _known_elements(
+            (self.tokens, self.profile, self.keys.uid_key, sets, syntax, self.iod, self.days)
+        )
+        safe = self._safe(raw.elements)
+        known, data, uids = self._known, raw.data, self.original_uids
+        pieces: list[bytes] = []
+        for element in raw.elements:
+            tag = element.tag
+            while waiting and waiting[0] <= tag:
+                pieces.append(self._insert(waiting.pop(0), inserted, syntax))
+            if tag in inserted:
                 continue
-            if element.tag in PIXEL_TAGS:
-                yield memoryview(self.raw.data)[element.start : element.end]
-            else:
-                yield self._element(element, syntax, sets, dummy=False)
-        for tag in waiting:
-            yield encode_element(tag, inserted[tag][0], inserted[tag][1], syntax)
+            if tag in PIXEL_TAGS:
+                yield b"".join(pieces)
+                pieces.clear()
+                yield memoryview(data)[element.start : element.end]
+                continue
+            before = data[element.start : element.end]
+            seen = known.get(before)
+            if seen is None:
+                seen = self._top_level(element, before, syntax, sets, safe)
+            pieces.append(seen[0])
+            if seen[1]:
+                uids |= seen[1]
+        pieces += [self._insert(tag, inserted, syntax) for tag in waiting]
+        yield b"".join(pieces)
 
-    def _element(self, element: Element, syntax: Syntax, sets: tuple[str, ...], *, dummy: bool) -> bytes:
-        action = action_for(element.tag, self.profile)
+    def learn(self) -> None:
+        """Keep for the next file of the patient what has been looked through in this one."""
+        if len(self._known) + len(self._to_learn) > _KNOWN_COUNT:
+            self._known.clear()
+        self._known.update(self._to_learn)
+
+    def _insert(self, tag: int, inserted: dict[int, tuple[str, bytes]], syntax: Syntax) -> bytes:
+        new = encode_element(tag, *inserted[tag], syntax)
+        # Known by what it comes out as; an original's own element of the tag is never asked for.
+        if new not in self._known:
+            self.fresh.append(new)
+            self._to_learn[new] = (new, frozenset())
+        return new
+
+    def _safe(self, elements: list[Element]) -> dict[int, str]:
+        if Option.RETAIN_SAFE_PRIVATE not in self.profile.options:
+            return {}
+        return safe_tags(elements, self.raw.data)
+
+    def _top_level(
+        self, element: Element, before: bytes, syntax: Syntax, sets: tuple[str, ...], safe: dict[int, str]
+    ) -> tuple[bytes, frozenset[bytes]]:
+        others, self.original_uids = self.original_uids, set()
+        new = self._element(element, syntax, sets, safe=safe)
+        outcome = new, frozenset(self.original_uids)
+        self.original_uids = others
+        if new:
+            self.fresh.append(new)
+        # A private element stands or goes with the others of its block; a UID of another instance of the patient has to
+        # be found in the file whose own it is.
+        if (
+            len(before) <= _KNOWN_SIZE
+            and not element.private
+            and element.tag != _CHARACTER_SET
+            and not _FOREIGN_UID.search(new)
+        ):
+            self._to_learn[before] = outcome
+        return outcome
+
+    def _element(
+        self,
+        element: Element,
+        syntax: Syntax,
+        sets: tuple[str, ...],
+        *,
+        safe: dict[int, str],
+        inside: int = 0,
+        dummy: bool = False,
+    ) -> bytes:
+        action = action_for(element.tag, self.profile, self.iod, inside)
+        if element.private and action is Action.CLEAN:
+            return self._private(element, syntax, sets, safe)
         if action is Action.REMOVE or (element.items is None and dictionary_vr(element.tag) == "SQ"):
             # A sequence that cannot be entered cannot be cleaned either.
             return b""
@@ -202,6 +350,22 @@ class _Rewriter:
             return self.raw.data[element.start : element.end]
         return encode_element(element.tag, element.vr, value, syntax)
 
+    def _private(
+        self, element: Element, syntax: Syntax, sets: tuple[str, ...], safe: dict[int, str]
+    ) -> bytes:
+        if element.tag not in safe:
+            return b""
+        value = self._value(element)
+        vr = safe[element.tag]
+        if vr == "UI" and Option.RETAIN_UIDS not in self.profile.options:
+            return encode_element(element.tag, element.vr, self._uids(value), syntax)
+        if vr in ("DA", "DT") and self.days:
+            return encode_element(element.tag, element.vr, self._shifted(value, vr), syntax)
+        # Known to be safe is what belongs there; a patient's name may have been put there all the same.
+        if self.tokens.in_bytes(value) or self.tokens.in_text(decode(value, sets), own_only=True):
+            return b""
+        return self.raw.data[element.start : element.end]
+
     def _new_value(
         self, element: Element, value: bytes, action: Action | None, sets: tuple[str, ...], *, dummy: bool
     ) -> bytes:
@@ -209,8 +373,12 @@ class _Rewriter:
         vr = element.vr
         if action is Action.REPLACE_UID or (action is Action.REPLACE_DUMMY and vr == "UI"):
             return self._uids(value)
+        if action is Action.SHIFT_DATE:
+            return self._shifted(value, vr)
         text = is_text(element)
-        if action is Action.REPLACE_DUMMY or (dummy and action is None and text):
+        # Codes such as Value Type carry the structure; what stands in for the rest makes no sense without them.
+        without_row = dummy and action is None and (text or vr in _DATE_VRS) and vr != "CS"
+        if action is Action.REPLACE_DUMMY or without_row:
             return _DUMMY_VALUES.get(vr, _DUMMY_TEXT)
         if not text or not value:
             return value
@@ -220,6 +388,12 @@ class _Rewriter:
             return self._cleaned_codes(value, own_only=own_only)
         found = self.tokens.in_text(decode(value, sets), own_only=own_only)
         return self._cleaned(value, sets) if found else value
+
+    def _shifted(self, value: bytes, vr: str) -> bytes:
+        if not value.strip(b" \0"):
+            return value
+        parts = [shifted_date(part, self.days) for part in value.decode("latin-1").split("\\")]
+        return "\\".join(parts).encode("latin-1") if all(parts) else _DUMMY_VALUES[vr]
 
     def _cleaned_codes(self, value: bytes, *, own_only: bool) -> bytes:
         parts = value.split(b"\\")
@@ -243,12 +417,29 @@ class _Rewriter:
                 if child.tag == 0x00080005:
                     terms = self._value(child).decode("latin-1").split("\\")
                     own_sets = tuple(term.strip(" \0") for term in terms)
-            content = [self._element(child, item.syntax, own_sets, dummy=dummy) for child in item.elements]
+            safe = self._safe(item.elements)
+            names_somebody = element.tag == _CONTENT_SEQUENCE and self._names_somebody(item)
+            content = [
+                encode_element(child.tag, child.vr, _DUMMY_VALUES.get(child.vr, _DUMMY_TEXT), item.syntax)
+                if names_somebody and child.tag in _CONTENT_VALUES
+                else self._element(
+                    child, item.syntax, own_sets, safe=safe, inside=element.tag, dummy=dummy
+                )
+                for child in item.elements
+            ]  # fmt: skip
             written.append((b"".join(content), item.undefined))
         value = encode_items(written, inner, undefined=element.undefined)
         # In UN the items stay implicit, so the VR has to stay UN too (PS3.5 6.2.2).
         vr = "UN" if element.written_vr == "UN" else "SQ"
         return encode_element(element.tag, vr, value, syntax, undefined=element.undefined)
+
+    def _names_somebody(self, item: Item) -> bool:
+        concept = next((child for child in item.elements if child.tag == 0x0040A043), None)
+        for part in concept.items[0].elements if concept is not None and concept.items else ():
+            if part.tag == 0x00080100:
+                code = self._value(part).strip(b" \0")
+                return code in IDENTIFYING_CONCEPTS and IDENTIFYING_CONCEPTS[code] not in self.profile.options
+        return False
 
     def _uids(self, value: bytes) -> bytes:
         new: list[bytes] = []
@@ -271,9 +462,11 @@ class _Rewriter:
         return b""
 
 
-def _method_codes(profile: Profile, syntax: Syntax) -> bytes:
+@lru_cache(maxsize=64)
+def _method_codes(profile: Profile, syntax: Syntax, pixels_cleaned: bool) -> bytes:
     items: list[tuple[bytes, bool]] = []
-    for code in profile.codes:
+    codes = [*profile.codes, *([CLEAN_PIXEL_DATA_CODE] if pixels_cleaned else [])]
+    for code in sorted(codes):
         content = b"".join(
             encode_element(tag, vr, value.encode("ascii"), syntax)
             for tag, vr, value in (
@@ -286,22 +479,32 @@ def _method_codes(profile: Profile, syntax: Syntax) -> bytes:
     return encode_items(items, syntax, undefined=False)
 
 
+def _dates_are(profile: Profile) -> bytes:
+    # Longitudinal Temporal Information Modified, PS3.3 C.7.6.1.
+    if Option.RETAIN_MODIFIED_DATES in profile.options:
+        return b"MODIFIED"
+    return b"UNMODIFIED" if Option.RETAIN_FULL_DATES in profile.options else b"REMOVED"
+
+
 def _inserted(
-    raw: RawFile, identity: PatientIdentity, profile: Profile, pseudonym: str, accession: str
+    raw: RawFile,
+    identity: PatientIdentity,
+    profile: Profile,
+    pseudonym: str,
+    accession: str,
+    *,
+    pixels_cleaned: bool = False,
 ) -> dict[int, tuple[str, bytes]]:
     name = pseudonym.encode("ascii")
     method = f"teleread {__version__}; DICOM PS3.15 {edition()} Table E.1-1".encode("ascii")
-    times = "MODIFIED" if Option.RETAIN_MODIFIED_DATES in profile.options else "REMOVED"
-    if Option.RETAIN_FULL_DATES in profile.options:
-        times = "UNMODIFIED"
     values = {
         0x00080050: ("SH", accession.encode("ascii")),
         0x00100010: ("PN", name),
         0x00100020: ("LO", name),
         0x00120062: ("CS", b"YES"),
         0x00120063: ("LO", method[:64]),
-        0x00120064: ("SQ", _method_codes(profile, raw.syntax)),
-        0x00280303: ("CS", times.encode("ascii")),
+        0x00120064: ("SQ", _method_codes(profile, raw.syntax, pixels_cleaned)),
+        0x00280303: ("CS", _dates_are(profile)),
     }
     if Option.RETAIN_PATIENT_CHARACTERISTICS in profile.options and not raw.text(0x00101010):
         # The birth date stays at home; without it a reader would have no age.
@@ -311,15 +514,18 @@ def _inserted(
     return values
 
 
-def _durable(path: Path, pieces: Iterator[bytes | memoryview]) -> tuple[str, int]:
+def _written(path: Path, pieces: Iterator[bytes | memoryview], *, durable: bool) -> tuple[str, int]:
     digest = hashlib.sha256()
     size = 0
-    with path.open("wb") as stream:
+    with path.open("wb", buffering=0) as stream:
         for piece in pieces:
             digest.update(piece)
-            size += stream.write(piece)
-        stream.flush()
-        os.fsync(stream.fileno())
+            at = 0
+            while at < len(piece):
+                at += stream.write(memoryview(piece)[at:])
+            size += len(piece)
+        if durable:
+            os.fsync(stream.fileno())
     return digest.hexdigest(), size
 
 
@@ -353,10 +559,8 @@ def _missing(raw: RawFile, identity: PatientIdentity, expected: PatientIdentity 
     return None
 
 
-def _pieces(
-    raw: RawFile, rewriter: _Rewriter, inserted: dict[int, tuple[str, bytes]], sop_uid: str
-) -> Iterator[bytes | memoryview]:
-    yield encode_meta((
+def _head(raw: RawFile, sop_uid: str) -> bytes:
+    return encode_meta((
         (0x00020001, "OB", b"\0\1"),
         (0x00020002, "UI", raw.text(0x00080016).encode("ascii", "replace")),
         (0x00020003, "UI", sop_uid.encode("ascii")),
@@ -364,6 +568,12 @@ def _pieces(
         (0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode("ascii")),
         (0x00020013, "SH", IMPLEMENTATION_VERSION_NAME.encode("ascii")),
     ))  # fmt: skip
+
+
+def _pieces(
+    raw: RawFile, rewriter: _Rewriter, inserted: dict[int, tuple[str, bytes]], head: bytes
+) -> Iterator[bytes | memoryview]:
+    yield head
     dataset = rewriter.dataset(inserted)
     if raw.transfer_syntax != DEFLATED:
         yield from dataset
@@ -378,6 +588,72 @@ def _pieces(
     yield packed
     if (size + len(packed)) % 2:
         yield b"\0"
+
+
+def _identity_left(raw: RawFile, part: Path, head: bytes, rewriter: _Rewriter) -> bool:
+    """Whether any piece of the patient is left in what has been written.
+
+    All of it is looked through; an element that came out the same for an earlier file of the patient was looked through
+    then. Pixel bytes are those of the original, so they are read there and not a second time from the disk.
+    """
+    uids = frozenset(rewriter.original_uids)
+    if raw.transfer_syntax == DEFLATED:
+        return bool(leaks_in(read_raw(part), rewriter.tokens, uids, first_only=True))
+    if rewriter.fresh:
+        header = parse_raw(head + b"".join(rewriter.fresh))
+        if leaks_in(header, rewriter.tokens, uids, first_only=True):
+            return True
+    drawn = [each for each in raw.elements if each.tag in PIXEL_TAGS]
+    if not drawn or (len(drawn) == 1 and _samples_only(raw, drawn[0])):
+        return False
+    described = [each for each in raw.elements if each.tag in _GEOMETRY]
+    pixels = RawFile(raw.data, {}, raw.transfer_syntax, raw.syntax, described + drawn, raw.dataset_at)
+    return bool(leaks_in(pixels, rewriter.tokens, uids, first_only=True))
+
+
+def _samples_only(raw: RawFile, pixels: Element) -> bool:
+    # Samples as many as the header says, one byte of padding at most: nothing that text could stand in.
+    size = pixels.value_end - pixels.value_at
+    return not pixels.undefined and size <= expected_pixel_bytes(raw) + 1
+
+
+class _Watched(RawFile):
+    """Notes which elements somebody asks for."""
+
+    asked: ClassVar[list[int]] = []
+
+    def find(self, tag: int) -> Element | None:
+        """Return the top-level element of a tag."""
+        if tag not in self.asked:
+            self.asked.append(tag)
+            _identities.clear()
+        return super().find(tag)
+
+
+_identities: dict[tuple[object, ...], PatientIdentity] = {}
+_IDENTITIES = 64
+
+
+def _identity(raw: RawFile) -> PatientIdentity:
+    """Return `identity_of(raw)`, worked out once for all files that have the same in the elements it is read from.
+
+    Which elements these are is seen the first time: the same values lead through the same questions.
+    """
+    found = [raw.find(tag) for tag in _Watched.asked]
+    key = (raw.syntax, *(each and raw.data[each.value_at : each.value_end] for each in found))
+    known = _identities.get(key)
+    if known is not None and _Watched.asked:
+        return known
+    watched = _Watched(
+        raw.data, raw.meta, raw.transfer_syntax, raw.syntax, raw.elements, raw.dataset_at, raw.trailing
+    )
+    identity = identity_of(watched)
+    found = [raw.find(tag) for tag in _Watched.asked]
+    key = (raw.syntax, *(each and raw.data[each.value_at : each.value_end] for each in found))
+    if len(_identities) >= _IDENTITIES:
+        _identities.clear()
+    _identities[key] = identity
+    return identity
 
 
 def _held_broken(source: Path, broken: BrokenDataset) -> DeidResult:
@@ -397,6 +673,7 @@ def deidentify_file(
     profile: Profile = READING_PROFILE,
     counter: int = 0,
     pixels_looked_at: bool = False,
+    durable: bool = True,
 ) -> DeidResult:
     """Write a copy of an instance without identity, or hold it.
 
@@ -419,6 +696,8 @@ def deidentify_file(
         Of the pseudonym, when the vault knows a collision.
     pixels_looked_at : bool
         A person at the facility has seen that no identity shows in the image: it is not held for that risk alone.
+    durable : bool
+        Whether the copy has to outlast a power cut; without, for a trial whose copies can be made again.
 
     Raises
     ------
@@ -429,7 +708,7 @@ def deidentify_file(
         raw = read_raw(source)
     except BrokenDataset as broken:
         return _held_broken(source, broken)
-    own = identity_of(raw)
+    own = _identity(raw)
 
     def held(reason: str) -> DeidResult:
         return DeidResult(
@@ -466,18 +745,22 @@ def deidentify_file(
     if reason is not None:
         return held(reason)
 
-    tokens = tokens_of(own)
-    rewriter = _Rewriter(raw, profile, keys, tokens)
+    rewriter = _Rewriter(raw, profile, keys, tokens_of(own), own)
     inserted = _inserted(raw, own, profile, names["pseudonym"], names.get("accession", ""))
+    head = _head(raw, names["sop_instance_uid"])
     part = target.with_name(target.name + ".part")
     try:
-        sha256, size = _durable(part, _pieces(raw, rewriter, inserted, names["sop_instance_uid"]))
-        if leaks_in(read_raw(part), tokens, frozenset(rewriter.original_uids), first_only=True):
+        sha256, size = _written(part, _pieces(raw, rewriter, inserted, head), durable=durable)
+        if _identity_left(raw, part, head, rewriter):
+            part.unlink()
             return held("identity_left")
         os.replace(part, target)
-    finally:
+    except BaseException:
         part.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+        raise
+    rewriter.learn()
+    if durable:
+        _sync_folder(target.parent)
     return DeidResult(
         "clean", "", "", sha256, size, **names, sop_class_uid=raw.text(0x00080016), identity=own
     )

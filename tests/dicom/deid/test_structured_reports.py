@@ -85,6 +85,40 @@ def test_a_report_keeps_its_tree_and_loses_its_people(tmp_path: Path) -> None:
     assert b"j-77" not in data
 
 
+def coded(code: str, kind: str, **values: object) -> Dataset:
+    item = content(kind, "any words of a facility's own", **values)
+    item.ConceptNameCodeSequence[0].CodeValue = code
+    return item
+
+
+def test_a_concept_that_names_somebody_loses_its_words_and_a_code_its_name(tmp_path: Path) -> None:
+    kinds = Dataset()
+    kinds.CodeValue, kinds.CodingSchemeDesignator, kinds.CodeMeaning = "T-1", "99X", "Takasaki's lung"
+    dataset = report()
+    dataset.ContentSequence[0].ContentSequence = Sequence(
+        [
+            coded("121029", "TEXT", TextValue="Somebody Else"),
+            coded("121009", "TEXT", TextValue="Somewhere Hospital"),
+            coded("121016", "TEXT", TextValue="Serial 77"),
+            coded("121031", "DATE", Date="19600101"),
+            coded("121071", "CODE", ConceptCodeSequence=Sequence([kinds])),
+            coded("121012", "UIDREF", UID="1.2.3.4.5.6.7"),
+            coded("121071", "TEXT", TextValue="No nodule"),
+        ]
+    )
+    assert (
+        deidentify_file(write(dataset, tmp_path / "in.dcm"), tmp_path / "out.dcm", keys=KEYS).outcome
+        == "clean"
+    )
+    items = pydicom.dcmread(tmp_path / "out.dcm").ContentSequence[0].ContentSequence
+    assert [item.ValueType for item in items] == ["TEXT", "TEXT", "TEXT", "DATE", "CODE", "UIDREF", "TEXT"]
+    assert [items[at].TextValue for at in (0, 1, 2, 6)] == ["REMOVED", "REMOVED", "Serial 77", "No nodule"]
+    assert items[3].Date == "19000101"
+    assert "akasaki" not in items[4].ConceptCodeSequence[0].CodeMeaning
+    assert items[4].ConceptCodeSequence[0].CodeValue == "T-1"
+    assert items[5].UID.startswith("2.25.")
+
+
 def test_drawn_text_of_a_presentation_state_is_cleaned(tmp_path: Path) -> None:
     text = Dataset()
     text.UnformattedTextValue = "HANAKO: see arrow"

@@ -421,6 +421,19 @@ def test_the_line_page_tells_health_and_the_peer_test_its_reason(box: Box) -> No
     assert browser.post("/line/echo", peer="7").status_code == 404
 
 
+def test_the_privacy_officer_reads_what_leaves_in_both_languages(box: Box) -> None:
+    browser = box.signed_in("admin")
+    page = browser.get("/leaving").text
+    assert page.count('<tr><td class="nowrap">') == 623
+    assert "削除するもの" in page
+    found = browser.get("/leaving?q=birth+date").text
+    assert found.count('<tr><td class="nowrap">') == 1
+    assert "(0010,0030)" in found
+    assert "&lt;script&gt;" in browser.get("/leaving?q=<script>").text
+    browser.post("/language", language="en")
+    assert "What leaves the facility" in browser.get("/leaving").text
+
+
 def test_a_password_has_thirteen_characters_and_not_the_name(box: Box) -> None:
     from gateway.console.accounts import check_password
     from teleread.errors import InvalidInput
