@@ -24,7 +24,7 @@ from teleread.dicom.deid.profile import (
     edition,
 )
 from teleread.dicom.deid.tokens import IdentityTokens, tokens_of
-from teleread.dicom.deid.verify import is_text, leaks_in
+from teleread.dicom.deid.verify import described, is_text, leaks_in
 from teleread.dicom.raw import (
     DEFLATED,
     PIXEL_TAGS,
@@ -40,7 +40,6 @@ from teleread.dicom.raw import (
     read_raw,
     text_before_the_break,
 )
-from teleread.dicom.text import codec_of, decode
 from teleread.domain.identifiers import accession_pseudonym, pseudonym_for, replacement_uid
 
 #: Our Implementation Class UID (PS3.7 D.3.3.2), UUID-derived.
@@ -98,7 +97,8 @@ class DeidResult:
     outcome : str
         ``clean`` (the target exists, durable) or ``held`` (it does not).
     reason, detail : str
-        Code of `HELD_REASONS` and a sentence without identity; empty when clean.
+        Code of `HELD_REASONS`, and a sentence; empty when clean. The sentence of ``identity_left`` quotes what was found
+        and stays at the facility.
     sha256, size :
         Of the written file; empty and 0 when held.
     study_instance_uid, series_instance_uid, sop_instance_uid : str
@@ -218,8 +218,7 @@ class _Rewriter:
         own_only = action is Action.KEEP
         if vr == "CS":
             return self._cleaned_codes(value, own_only=own_only)
-        found = self.tokens.in_text(decode(value, sets), own_only=own_only)
-        return self._cleaned(value, sets) if found else value
+        return self.tokens.cleaned(value, sets, own_only=own_only)
 
     def _cleaned_codes(self, value: bytes, *, own_only: bool) -> bytes:
         parts = value.split(b"\\")
@@ -261,14 +260,6 @@ class _Rewriter:
                 self.original_uids.add(uid)
             new.append(_new_uid(uid.decode("latin-1"), self.keys.uid_key).encode())
         return b"\\".join(new)
-
-    def _cleaned(self, value: bytes, sets: tuple[str, ...]) -> bytes:
-        """Return what is left of a value that names somebody; nothing when in doubt, never text encoded anew."""
-        if value.isascii() and b"\x1b" not in value:
-            return self.tokens.without(value.decode("ascii").strip(" \0")).encode("ascii")
-        if sets and codec_of(sets[0]) == "utf-8":
-            return self.tokens.without(decode(value, sets).strip()).encode("utf-8")
-        return b""
 
 
 def _method_codes(profile: Profile, syntax: Syntax) -> bytes:
@@ -397,6 +388,7 @@ def deidentify_file(
     profile: Profile = READING_PROFILE,
     counter: int = 0,
     pixels_looked_at: bool = False,
+    also: tuple[PatientIdentity, ...] = (),
 ) -> DeidResult:
     """Write a copy of an instance without identity, or hold it.
 
@@ -419,6 +411,8 @@ def deidentify_file(
         Of the pseudonym, when the vault knows a collision.
     pixels_looked_at : bool
         A person at the facility has seen that no identity shows in the image: it is not held for that risk alone.
+    also : tuple of PatientIdentity
+        What else the facility knows of this patient, as from a request: looked for like what the header says.
 
     Raises
     ------
@@ -431,11 +425,11 @@ def deidentify_file(
         return _held_broken(source, broken)
     own = identity_of(raw)
 
-    def held(reason: str) -> DeidResult:
+    def held(reason: str, found: str = "") -> DeidResult:
         return DeidResult(
             "held",
             reason,
-            HELD_REASONS[reason]["en"],
+            found or HELD_REASONS[reason]["en"],
             **names,
             sop_class_uid=raw.text(0x00080016),
             identity=own,
@@ -466,14 +460,15 @@ def deidentify_file(
     if reason is not None:
         return held(reason)
 
-    tokens = tokens_of(own)
+    tokens = tokens_of(own, also)
     rewriter = _Rewriter(raw, profile, keys, tokens)
     inserted = _inserted(raw, own, profile, names["pseudonym"], names.get("accession", ""))
     part = target.with_name(target.name + ".part")
     try:
         sha256, size = _durable(part, _pieces(raw, rewriter, inserted, names["sop_instance_uid"]))
-        if leaks_in(read_raw(part), tokens, frozenset(rewriter.original_uids), first_only=True):
-            return held("identity_left")
+        leaks = leaks_in(read_raw(part), tokens, frozenset(rewriter.original_uids), first_only=True)
+        if leaks:
+            return held("identity_left", described(leaks[0]))
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
