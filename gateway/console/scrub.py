@@ -29,11 +29,16 @@ def identity_of_form(
     )
 
 
-def marks_in(text: str, identity: PatientIdentity) -> tuple[Mark, ...]:
-    """Return where a text names the patient, in any kana, width or way to write the birth date."""
+def marks_in(
+    text: str, identity: PatientIdentity, known: tuple[PatientIdentity, ...] = ()
+) -> tuple[Mark, ...]:
+    """Return where a text names the patient, in any kana, width, romaji or way to write the birth date.
+
+    `known` is what else is known of the same patient. A word that may be the patient is marked too: a person decides.
+    """
     folded, origin = folded_with_origin(text)
     found = []
-    for match in tokens_of(identity).own_pattern.finditer(folded):
+    for match in tokens_of(identity, known).own_pattern.finditer(folded):
         start, end = origin[match.start()][0], origin[match.end() - 1][1]
         found.append(Mark(start, end, text[start:end]))
     return tuple(found)

@@ -182,13 +182,40 @@ def _decoded(raw: bytes, character_sets: tuple[str, ...]) -> tuple[str, str]:
     """Return the text, and the codec that read it ("" for one with escape sequences)."""
     if _ESC in raw:
         return "".join(place[0] for place in _places_with_escapes(raw, _first(character_sets))), ""
-    declared = [codec_of(term) for term in character_sets]
-    for codec in (*filter(None, declared), *_LIKELY):
+    declared = [codec for codec in map(codec_of, character_sets) if codec]
+    if declared and declared[0] in _ONE_BYTE:
+        declared = [*_betrayed(raw), *declared]
+    for codec in (*declared, *_LIKELY):
         try:
             return raw.decode(codec), codec
         except UnicodeDecodeError:
             continue
     return raw.decode("latin-1"), "latin-1"
+
+
+#: Sets in which any byte is a character, so that a wrong label shows in no error.
+_ONE_BYTE = frozenset(codec for codec in _CODECS.values() if codec.startswith(("iso8859", "latin")))
+
+_KANA_IN_EUC = re.compile(rb"(?:[\xa1-\xfe]{2})*[\xa4\xa5][\xa1-\xf6](?:[\xa1-\xfe]{2})*")
+_HALF_WIDTH_KANA = re.compile(rb"[\xa6-\xdf]{3,}")
+_CONTROLS = re.compile(rb"[\x80-\x9f]")
+
+
+def _betrayed(raw: bytes) -> list[str]:
+    """Return the codecs that bytes under the label of a one-byte set speak for.
+
+    Nobody writes words that happen to be UTF-8; the controls 80 to 9F are in no name; three letters of À to ß in a row
+    are half-width kana, and the pairs behind ¤ and ¥ are kana in EUC.
+    """
+    high = b"".join(re.findall(rb"[\x80-\xff]+", raw))
+    found = ["utf-8"]
+    if _CONTROLS.search(raw):
+        found += ["cp932", "gb18030"]
+    elif _KANA_IN_EUC.fullmatch(high):
+        found.append("euc_jp")
+    elif _HALF_WIDTH_KANA.fullmatch(high):
+        found.append("cp932")
+    return found
 
 
 def _first(character_sets: Sequence[str]) -> str:

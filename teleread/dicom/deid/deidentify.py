@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from teleread import __version__
-from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of
+from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of, plain_id
 from teleread.dicom.deid.pixels import pixels_missing, reason_to_hold
 from teleread.dicom.deid.profile import (
     CODE_MEANINGS,
@@ -412,7 +412,8 @@ def deidentify_file(
     pixels_looked_at : bool
         A person at the facility has seen that no identity shows in the image: it is not held for that risk alone.
     also : tuple of PatientIdentity
-        What else the facility knows of this patient, as from a request: looked for like what the header says.
+        What else the facility knows of patients, as from requests: of those with this patient ID it is looked for like
+        what the header says.
 
     Raises
     ------
@@ -460,7 +461,9 @@ def deidentify_file(
     if reason is not None:
         return held(reason)
 
-    tokens = tokens_of(own, also)
+    tokens = tokens_of(
+        own, tuple(each for each in also if plain_id(each.patient_id) == plain_id(own.patient_id))
+    )
     rewriter = _Rewriter(raw, profile, keys, tokens)
     inserted = _inserted(raw, own, profile, names["pseudonym"], names.get("accession", ""))
     part = target.with_name(target.name + ".part")

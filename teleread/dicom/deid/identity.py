@@ -1,6 +1,8 @@
 """Who a study is about: what the header says, kept at the facility to name the report again."""
 
 import base64
+import re
+import unicodedata
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,11 @@ class PatientIdentity:
             else:
                 raise InvalidInput(each.name, "is not of the type it was written with")
         return cls(**values)
+
+
+def plain_id(patient_id: str) -> str:
+    """Return a patient ID as it is compared between a request and a header: without bars, blanks and leading zeros."""
+    return re.sub(r"[\s\-]", "", unicodedata.normalize("NFKC", patient_id)).lstrip("0").casefold()
 
 
 def character_sets(raw: RawFile) -> tuple[str, ...]:

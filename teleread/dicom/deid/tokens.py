@@ -429,8 +429,9 @@ class IdentityTokens:
         if not isinstance(known, bytes):
             return known
         told = None
-        for text, _ in readings(value, character_sets):
-            told = self.told_in(text, doubtful=doubtful)
+        for place, (text, _) in enumerate(readings(value, character_sets)):
+            # Read wrongly, a text has any single character; only as it was declared is one worth a doubt.
+            told = self.told_in(text, doubtful=doubtful and place == 0)
             if told is not None:
                 break
         self._remember(key, told)
