@@ -181,6 +181,7 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
     from gateway.link import CentreLink
     from gateway.manifest import ManifestSender
     from gateway.orders import OrderSender
+    from gateway.redteam import Nightly
     from gateway.retention import Retention
     from gateway.vault import Vault
     from gateway.watch import CentreWatch
@@ -208,6 +209,7 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
             Task("confirmations", AcknowledgementSender(settings, spool, link, now=clock.now).work, 0.5),
             Task("centre", CentreWatch(spool, link, now=clock.now).work, settings.collect_seconds),
             Task("heartbeat", Heart(spool, link, now=clock.now).work, settings.heartbeat_seconds),
+            Task("leak check", Nightly(settings, spool, now=clock.now).work, 60.0),
             Task("retention", Retention(settings, spool, now=clock.now).work, 60.0),
         )
         threads = [_start(task, stop) for task in tasks]

@@ -18,15 +18,18 @@ from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
 
 from gateway.keys import GatewayKeys
+from gateway.known import KnownFromRequests
 from gateway.spool import Spool, milliseconds, move
 from gateway.vault import LinkDoubt, Vault, VaultStudy
 from teleread.dicom.deid.deidentify import DeidResult, deidentify_file
+from teleread.dicom.deid.identity import PatientIdentity
 from teleread.dicom.deid.profile import READING_PROFILE, FacilityKeys, Profile
 from teleread.domain.workflow import Machine, Who
 
@@ -35,6 +38,8 @@ _log = logging.getLogger(__name__)
 SECONDS_PER_FILE = 300.0
 _BATCH = 64
 _LATER_SECONDS = 5.0
+#: So many identities of requests go along with every file; a file takes those of its own patient ID.
+_TOLD = 8
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,17 @@ def clean_file(
     profile: Profile = READING_PROFILE,
     *,
     pixels_looked_at: bool = False,
+    also: tuple[PatientIdentity, ...] = (),
 ) -> tuple[DeidResult, StudySummary]:
     """De-identify one file; runs in the child process."""
     result = deidentify_file(
-        source, target, keys=keys, identity=None, profile=profile, pixels_looked_at=pixels_looked_at
+        source,
+        target,
+        keys=keys,
+        identity=None,
+        profile=profile,
+        pixels_looked_at=pixels_looked_at,
+        also=also,
     )
     return result, summarise(target) if result.outcome == "clean" else StudySummary()
 
@@ -123,6 +135,8 @@ class Deidentifier:
         self._now = now
         self._processes = processes or min(4, os.cpu_count() or 1)
         self._pool: ProcessPoolExecutor | None = None
+        self._known = KnownFromRequests(spool, vault)
+        self._told: tuple[PatientIdentity, ...] = ()
 
     def warm_up(self) -> None:
         """Start the child processes before the first file needs them."""
@@ -139,24 +153,29 @@ class Deidentifier:
             " ORDER BY id LIMIT ?",
             (milliseconds(self._now()), _BATCH),
         ).fetchall()
-        submitted = [(row, self._submit(row)) for row in rows]
-        broken = [row for row, future in submitted if not self._settle(row, future)]
+        told = self._told
+        submitted = [(row, self._submit(row, told)) for row in rows]
+        broken = [row for row, future in submitted if not self._settle(row, future, told=told)]
         for row in broken:
             # One of the files broke the pool that all of them shared. Alone, only the guilty one does.
             self._restart()
-            if not self._settle(row, self._submit(row)):
+            if not self._settle(row, self._submit(row, told), told=told):
                 self._restart()
                 self._hold(row["id"], "crashed", "the process that read the file ended", None)
         return len(rows)
 
-    def _submit(self, row: sqlite3.Row) -> "Future[tuple[DeidResult, StudySummary]]":
+    def _submit(
+        self, row: sqlite3.Row, also: tuple[PatientIdentity, ...] = ()
+    ) -> "Future[tuple[DeidResult, StudySummary]]":
         source, target = self._spool.received_path(row["sha256"]), self._spool.clean_path(row["id"])
+        errand = partial(clean_file, source, target, self._keys.facility, self._profile)
+        errand = partial(errand, also=also) if also else errand
         try:
-            return self._children().submit(clean_file, source, target, self._keys.facility, self._profile)
+            return self._children().submit(errand)
         except BrokenProcessPool:
             # A child has died, idle or at a file of this round; that file's future says so too.
             self._restart()
-            return self._children().submit(clean_file, source, target, self._keys.facility, self._profile)
+            return self._children().submit(errand)
 
     def _children(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -175,7 +194,13 @@ class Deidentifier:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
-    def _settle(self, row: sqlite3.Row, future: "Future[tuple[DeidResult, StudySummary]]") -> bool:
+    def _settle(  # noqa: PLR0911 - each way out is another fate of a file
+        self,
+        row: sqlite3.Row,
+        future: "Future[tuple[DeidResult, StudySummary]]",
+        *,
+        told: tuple[PatientIdentity, ...] = (),
+    ) -> bool:
         try:
             result, summary = future.result(timeout=SECONDS_PER_FILE)
         except (BrokenProcessPool, CancelledError, TimeoutError):
@@ -186,6 +211,9 @@ class Deidentifier:
         except Exception as problem:  # noqa: BLE001 - one broken file must not stop the ones behind it
             self._hold(row["id"], "crashed", type(problem).__name__, None)
             return True
+        also = self._untold(result, told)
+        if also:
+            return self._settle(row, self._submit(row, also), told=also)
         if result.outcome != "clean" or result.identity is None:
             self._hold(row["id"], result.reason, result.detail, result)
             return True
@@ -198,6 +226,19 @@ class Deidentifier:
         with self._spool.writing() as connection:
             record_clean(connection, row["id"], result, summary, event="deidentified", at=self._now())
         return True
+
+    def _untold(self, result: DeidResult, told: tuple[PatientIdentity, ...]) -> tuple[PatientIdentity, ...]:
+        """Return what a clean file has to be looked through for once more.
+
+        Whose request a file belongs to is known only when it has been read; its neighbours are told at once.
+        """
+        if result.outcome != "clean" or result.identity is None:
+            return ()
+        also = self._known.adds_to(result.identity)
+        if set(also) <= set(told):
+            return ()
+        self._told = (*also, *self._told)[:_TOLD]
+        return also
 
     def _leave(self, row: sqlite3.Row, problem: OSError) -> None:
         """Put an item off that the disk, not its content, stands against; hold it when its file cannot be read."""

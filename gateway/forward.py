@@ -9,6 +9,7 @@ from datetime import datetime
 
 from gateway.link import CentreLink, Refused, Upload
 from gateway.retry import next_try
+from gateway.sending import prepare, stop_of
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool, milliseconds, move
 from teleread.domain.workflow import Machine
@@ -37,13 +38,16 @@ class Forwarder:
         self._threads = ThreadPoolExecutor(settings.upload_connections, thread_name_prefix="upload")
         self._under_way: set[int] = set()
         self._guard = threading.Lock()
+        prepare(spool)
 
     def close(self) -> None:
         """Wait for the requests under way."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def work(self, *, wait: bool = False) -> int:
-        """Start requests for all that is due, and return how many items they carry."""
+        """Start requests for all that is due, and return how many items they carry; none while sending is stopped."""
+        if stop_of(self._spool) is not None:
+            return 0
         with self._guard:
             # Inside the guard: a row read before it may be of a request that has ended meanwhile.
             due = self._spool.connection.execute(_DUE, (milliseconds(self._now()),)).fetchall()
@@ -63,7 +67,9 @@ class Forwarder:
 
     def _send_batch(self, batch: list[sqlite3.Row]) -> None:
         try:
-            self._send(batch)
+            # Batches that waited for a connection do not go on either.
+            if stop_of(self._spool) is None:
+                self._send(batch)
         finally:
             with self._guard:
                 self._under_way.difference_update(row["id"] for row in batch)

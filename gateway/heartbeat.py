@@ -9,6 +9,8 @@ from cryptography import x509
 
 from gateway.layout import Layout
 from gateway.link import CentreLink
+from gateway.sending import ALARM, stop_of
+from gateway.sending import prepare as prepare_sending
 from gateway.spool import Spool
 from gateway.status import totals_of
 from gateway.watch import note_contact, prepare
@@ -28,6 +30,7 @@ class Heart:
         self._link = link
         self._now = now
         prepare(spool)
+        prepare_sending(spool)
         self._not_after = certificate_not_after(spool.layout)
 
     def work(self) -> int:
@@ -41,6 +44,7 @@ class Heart:
                 disk_free_bytes=shutil.disk_usage(self._spool.layout.data).free,
                 clock=self._now(),
                 certificate_not_after=self._not_after,
+                alarm=ALARM if stop_of(self._spool) is not None else "",
             )
         )
         ahead = self._now() - answer.now

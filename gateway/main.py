@@ -14,7 +14,7 @@ from gateway.layout import Layout
 from gateway.settings import GatewaySettings, KnownSender, PACSTarget
 from gateway.spool import Spool
 from teleread import __version__, clock
-from teleread.errors import InvalidInput, TelereadError
+from teleread.errors import InvalidInput, TelereadError, Unavailable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +84,14 @@ def _parser() -> argparse.ArgumentParser:
 
     importing = add("import", _import, "Take files from a disk or a folder.")
     importing.add_argument("path", type=Path)
+
+    redteam = add(
+        "redteam",
+        _redteam,
+        "Send canaries down this gateway's road into a scratch folder; 0 of them may leak.",
+    )
+    redteam.add_argument("--seed", type=int, default=1, help="the same number makes the same canaries")
+    redteam.add_argument("--json", action="store_true")
 
     user = add("user", _user, "Add or disable a person at the console.")
     user.add_argument("action", choices=("add", "disable"))
@@ -286,6 +294,32 @@ def _import(parsed: argparse.Namespace) -> None:
     print(
         f"{taken} files taken; `held` shows which of them have to wait for a person, once they have been read"
     )
+
+
+def _redteam(parsed: argparse.Namespace) -> None:
+    from gateway.redteam import keep, run
+    from gateway.settings import FILE_NAME
+
+    enrolled = (parsed.data / FILE_NAME).exists()
+    settings = GatewaySettings.from_file(parsed.data) if enrolled else None
+    score = run(settings, seed=parsed.seed, now=clock.now)
+    if enrolled:
+        # What this finds counts like what the night finds.
+        spool = _open_spool(parsed)
+        try:
+            keep(spool, score)
+        finally:
+            spool.close()
+    leaked, late = score.count("leaked"), score.count("late")
+    if parsed.json:
+        print(json.dumps(score.to_json()))
+    else:
+        for one in score.verdicts:
+            if one.verdict != "stopped":
+                print(f"{one.verdict:8} {one.canary}  ({one.defence})  {one.state} {one.reason}".rstrip())
+        print(f"{leaked} of {len(score.verdicts)} leaked, {late} were stopped by the last scan only")
+    if leaked:
+        raise Unavailable(f"{leaked} canaries leaked" + ("; sending is stopped" if enrolled else ""))
 
 
 def _vault(parsed: argparse.Namespace) -> None:

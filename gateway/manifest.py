@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.link import CentreLink, Refused
 from gateway.retry import next_try
+from gateway.sending import prepare, stop_of
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool, milliseconds, moment
 from teleread.errors import Unavailable
@@ -37,9 +38,12 @@ class ManifestSender:
         self._spool = spool
         self._link = link
         self._now = now
+        prepare(spool)
 
     def work(self) -> int:
-        """Send the manifests that are due, and return how many were sent."""
+        """Send the manifests that are due, and return how many were sent; none while sending is stopped."""
+        if stop_of(self._spool) is not None:
+            return 0
         studies = self._spool.connection.execute(
             "SELECT * FROM study WHERE settled = 0 AND centre_study_uid IS NOT NULL AND manifest_due_at <= ?",
             (milliseconds(self._now()),),

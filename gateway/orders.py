@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.link import CentreLink, Refused
 from gateway.retry import next_try
+from gateway.sending import prepare, stop_of
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool, milliseconds
 from gateway.vault import Vault
@@ -118,9 +119,12 @@ class OrderSender:
         self._link = link
         self._now = now
         spool.connection.executescript(_SCHEMA)
+        prepare(spool)
 
     def work(self) -> int:
-        """Send what is due, the oldest first, and return how many the centre answered."""
+        """Send what is due, the oldest first, and return how many the centre answered; none while sending is stopped."""
+        if stop_of(self._spool) is not None:
+            return 0
         rows = self._spool.connection.execute(
             "SELECT * FROM request WHERE document IS NOT NULL AND sent_at IS NULL AND refused_at IS NULL"
             " AND next_try_at <= ? ORDER BY id",

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from gateway.console.dates import age_on, as_day
 from gateway.console.names import Names, ShownName, shown
 from gateway.console.search import folded, sort_key
 from gateway.console.track import Counts, Disc, track_of
+from gateway.dates import age_on, as_day
 from gateway.spool import Spool, milliseconds, moment
 from teleread.domain.identifiers import check_case_number
 from teleread.errors import InvalidInput, NotFound

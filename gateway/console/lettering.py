@@ -6,9 +6,9 @@ from typing import Any
 from flask import Flask, g, request
 
 from gateway.console.context import console
-from gateway.console.dates import written_date
 from gateway.console.flow import WALL
 from gateway.console.words import TEXTS
+from gateway.dates import written_date
 from gateway.reasons import text_of
 from gateway.reidentify import DOUBTS
 from gateway.spool import moment

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from gateway.console.dates import as_day, parse_date
 from gateway.console.scrub import Mark, identity_of_form, marks_in
 from gateway.console.search import folded
+from gateway.dates import as_day, parse_date
+from teleread.dicom.deid.identity import PatientIdentity
 from teleread.domain.turnaround import Priority
 from teleread.errors import InvalidInput
 from teleread.wire.orders import LONG_TEXT, OrderNotice
@@ -106,7 +107,7 @@ def values_of(typed: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def check(values: Mapping[str, str], *, today: date) -> CheckedForm:
+def check(values: Mapping[str, str], *, today: date, known: tuple[PatientIdentity, ...] = ()) -> CheckedForm:
     """Return the form with everything that is wrong with it.
 
     Parameters
@@ -115,6 +116,8 @@ def check(values: Mapping[str, str], *, today: date) -> CheckedForm:
         Of `values_of`.
     today : date
         Nobody is born after it.
+    known : tuple of PatientIdentity
+        What images of this patient have said: romaji, phone and address are on no form.
     """
     problems = {name: problem for name in FIELDS if (problem := _problem(name, values[name]))}
     days = {"birth_date": "", "study_date": ""}
@@ -134,7 +137,7 @@ def check(values: Mapping[str, str], *, today: date) -> CheckedForm:
         birth_date=days["birth_date"],
         accession=values["accession"],
     )
-    marks = {name: found for name in _FREE_TEXT if (found := marks_in(values[name], identity))}
+    marks = {name: found for name in _FREE_TEXT if (found := marks_in(values[name], identity, known))}
     for name in _OF_STAFF:
         # A doctor may share the patient's family name; the whole name there is the patient's.
         text = folded(values[name])

@@ -1,11 +1,11 @@
 """Finds the patient's identity in text that is about to leave the facility."""
 
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from teleread.dicom.deid.identity import PatientIdentity
-from teleread.dicom.deid.tokens import fold, tokens_of
+from teleread.dicom.deid.spelling import folded_with_origin
+from teleread.dicom.deid.tokens import tokens_of
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,16 @@ def identity_of_form(
     )
 
 
-def marks_in(text: str, identity: PatientIdentity) -> tuple[Mark, ...]:
-    """Return where a text names the patient, in any kana, width or way to write the birth date."""
-    folded, origin = _folded_with_origin(text)
+def marks_in(
+    text: str, identity: PatientIdentity, known: tuple[PatientIdentity, ...] = ()
+) -> tuple[Mark, ...]:
+    """Return where a text names the patient, in any kana, width, romaji or way to write the birth date.
+
+    `known` is what else is known of the same patient. A word that may be the patient is marked too: a person decides.
+    """
+    folded, origin = folded_with_origin(text)
     found = []
-    for match in tokens_of(identity).own_pattern.finditer(folded):
+    for match in tokens_of(identity, known).own_pattern.finditer(folded):
         start, end = origin[match.start()][0], origin[match.end() - 1][1]
         found.append(Mark(start, end, text[start:end]))
     return tuple(found)
@@ -56,22 +61,3 @@ def pieces_of(text: str, marks: Iterable[Mark]) -> list[tuple[str, bool]]:
 def _as_person_name(text: str) -> str:
     # 「見本　桜子」: the gap between family and given name is a caret in a PN.
     return "^".join(text.replace("=", " ").replace("^", " ").split())
-
-
-def _folded_with_origin(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """Return the folded text and, for each of its characters, where it came from.
-
-    Folding may join characters (ｶ and ﾞ) or part one (㈱), so a place in the folded text is no place in the text.
-    """
-    folded: list[str] = []
-    origin: list[tuple[int, int]] = []
-    start = 0
-    while start < len(text):
-        end = start + 1
-        while end < len(text) and (unicodedata.combining(text[end]) or text[end] in "ﾞﾟ゛゜"):
-            end += 1
-        piece = fold(text[start:end])
-        folded.append(piece)
-        origin.extend([(start, end)] * len(piece))
-        start = end
-    return "".join(folded), origin

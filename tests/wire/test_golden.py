@@ -130,7 +130,13 @@ MESSAGES: dict[str, Message] = {
         quiet_seconds=30,
     ),
     "heartbeat": Heartbeat(
-        version="0.1.0", queue=3, held=1, disk_free_bytes=10**12, clock=AT, certificate_not_after=LATER
+        version="0.1.0",
+        queue=3,
+        held=1,
+        disk_free_bytes=10**12,
+        clock=AT,
+        certificate_not_after=LATER,
+        alarm="leak_check_failed",
     ),
     "heartbeat_answer": HeartbeatAnswer(now=AT),
     "order_notice": OrderNotice(

@@ -108,7 +108,13 @@ def _recent() -> list[tuple[object, Mapping[str, str]]]:
 
 
 def _checked(values: Mapping[str, str]) -> CheckedForm:
-    return request_form.check(values, today=console().now().astimezone(flow.WALL).date())
+    here = console()
+    known = here.names.patient(values["patient_id"])
+    return request_form.check(
+        values,
+        today=here.now().astimezone(flow.WALL).date(),
+        known=(known.identity,) if known is not None else (),
+    )
 
 
 def _order_id() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from teleread import __version__
-from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of
+from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of, plain_id
 from teleread.dicom.deid.pixels import expected_pixel_bytes, pixels_missing, reason_to_hold
 from teleread.dicom.deid.profile import (
     CLEAN_PIXEL_DATA_CODE,
@@ -28,7 +28,7 @@ from teleread.dicom.deid.profile import (
 )
 from teleread.dicom.deid.safe_private import safe_tags
 from teleread.dicom.deid.tokens import IdentityTokens, tokens_of
-from teleread.dicom.deid.verify import is_text, leaks_in
+from teleread.dicom.deid.verify import Leak, described, is_text, leaks_in
 from teleread.dicom.raw import (
     DEFLATED,
     PIXEL_TAGS,
@@ -45,7 +45,7 @@ from teleread.dicom.raw import (
     read_raw,
     text_before_the_break,
 )
-from teleread.dicom.text import codec_of, decode
+from teleread.dicom.text import decode
 from teleread.domain.identifiers import accession_pseudonym, days_back, pseudonym_for, replacement_uid
 
 #: Our Implementation Class UID (PS3.7 D.3.3.2), UUID-derived.
@@ -103,7 +103,8 @@ class DeidResult:
     outcome : str
         ``clean`` (the target exists, durable) or ``held`` (it does not).
     reason, detail : str
-        Code of `HELD_REASONS` and a sentence without identity; empty when clean.
+        Code of `HELD_REASONS`, and a sentence; empty when clean. The sentence of ``identity_left`` quotes what was found
+        and stays at the facility.
     sha256, size :
         Of the written file; empty and 0 when held.
     study_instance_uid, series_instance_uid, sop_instance_uid : str
@@ -386,8 +387,7 @@ class _Rewriter:
         own_only = action is Action.KEEP
         if vr == "CS":
             return self._cleaned_codes(value, own_only=own_only)
-        found = self.tokens.in_text(decode(value, sets), own_only=own_only)
-        return self._cleaned(value, sets) if found else value
+        return self.tokens.cleaned(value, sets, own_only=own_only)
 
     def _shifted(self, value: bytes, vr: str) -> bytes:
         if not value.strip(b" \0"):
@@ -452,14 +452,6 @@ class _Rewriter:
                 self.original_uids.add(uid)
             new.append(_new_uid(uid.decode("latin-1"), self.keys.uid_key).encode())
         return b"\\".join(new)
-
-    def _cleaned(self, value: bytes, sets: tuple[str, ...]) -> bytes:
-        """Return what is left of a value that names somebody; nothing when in doubt, never text encoded anew."""
-        if value.isascii() and b"\x1b" not in value:
-            return self.tokens.without(value.decode("ascii").strip(" \0")).encode("ascii")
-        if sets and codec_of(sets[0]) == "utf-8":
-            return self.tokens.without(decode(value, sets).strip()).encode("utf-8")
-        return b""
 
 
 @lru_cache(maxsize=64)
@@ -590,25 +582,30 @@ def _pieces(
         yield b"\0"
 
 
-def _identity_left(raw: RawFile, part: Path, head: bytes, rewriter: _Rewriter) -> bool:
-    """Whether any piece of the patient is left in what has been written.
+def _identity_left(raw: RawFile, part: Path, head: bytes, rewriter: _Rewriter) -> Leak | None:
+    """Return where a piece of the patient is left in what has been written, or None.
 
     All of it is looked through; an element that came out the same for an earlier file of the patient was looked through
     then. Pixel bytes are those of the original, so they are read there and not a second time from the disk.
     """
-    uids = frozenset(rewriter.original_uids)
     if raw.transfer_syntax == DEFLATED:
-        return bool(leaks_in(read_raw(part), rewriter.tokens, uids, first_only=True))
+        return _first_leak(read_raw(part), rewriter)
     if rewriter.fresh:
-        header = parse_raw(head + b"".join(rewriter.fresh))
-        if leaks_in(header, rewriter.tokens, uids, first_only=True):
-            return True
+        leak = _first_leak(parse_raw(head + b"".join(rewriter.fresh)), rewriter)
+        if leak is not None:
+            return leak
     drawn = [each for each in raw.elements if each.tag in PIXEL_TAGS]
     if not drawn or (len(drawn) == 1 and _samples_only(raw, drawn[0])):
-        return False
-    described = [each for each in raw.elements if each.tag in _GEOMETRY]
-    pixels = RawFile(raw.data, {}, raw.transfer_syntax, raw.syntax, described + drawn, raw.dataset_at)
-    return bool(leaks_in(pixels, rewriter.tokens, uids, first_only=True))
+        return None
+    geometry = [each for each in raw.elements if each.tag in _GEOMETRY]
+    pixels = RawFile(raw.data, {}, raw.transfer_syntax, raw.syntax, geometry + drawn, raw.dataset_at)
+    return _first_leak(pixels, rewriter)
+
+
+def _first_leak(raw: RawFile, rewriter: _Rewriter) -> Leak | None:
+    return next(
+        iter(leaks_in(raw, rewriter.tokens, frozenset(rewriter.original_uids), first_only=True)), None
+    )
 
 
 def _samples_only(raw: RawFile, pixels: Element) -> bool:
@@ -674,6 +671,7 @@ def deidentify_file(
     counter: int = 0,
     pixels_looked_at: bool = False,
     durable: bool = True,
+    also: tuple[PatientIdentity, ...] = (),
 ) -> DeidResult:
     """Write a copy of an instance without identity, or hold it.
 
@@ -698,6 +696,9 @@ def deidentify_file(
         A person at the facility has seen that no identity shows in the image: it is not held for that risk alone.
     durable : bool
         Whether the copy has to outlast a power cut; without, for a trial whose copies can be made again.
+    also : tuple of PatientIdentity
+        What else the facility knows of patients, as from requests: of those with this patient ID it is looked for like
+        what the header says.
 
     Raises
     ------
@@ -710,11 +711,11 @@ def deidentify_file(
         return _held_broken(source, broken)
     own = _identity(raw)
 
-    def held(reason: str) -> DeidResult:
+    def held(reason: str, found: str = "") -> DeidResult:
         return DeidResult(
             "held",
             reason,
-            HELD_REASONS[reason]["en"],
+            found or HELD_REASONS[reason]["en"],
             **names,
             sop_class_uid=raw.text(0x00080016),
             identity=own,
@@ -745,15 +746,19 @@ def deidentify_file(
     if reason is not None:
         return held(reason)
 
-    rewriter = _Rewriter(raw, profile, keys, tokens_of(own), own)
+    tokens = tokens_of(
+        own, tuple(each for each in also if plain_id(each.patient_id) == plain_id(own.patient_id))
+    )
+    rewriter = _Rewriter(raw, profile, keys, tokens, own)
     inserted = _inserted(raw, own, profile, names["pseudonym"], names.get("accession", ""))
     head = _head(raw, names["sop_instance_uid"])
     part = target.with_name(target.name + ".part")
     try:
         sha256, size = _written(part, _pieces(raw, rewriter, inserted, head), durable=durable)
-        if _identity_left(raw, part, head, rewriter):
+        leak = _identity_left(raw, part, head, rewriter)
+        if leak is not None:
             part.unlink()
-            return held("identity_left")
+            return held("identity_left", described(leak))
         os.replace(part, target)
     except BaseException:
         part.unlink(missing_ok=True)

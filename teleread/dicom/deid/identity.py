@@ -1,6 +1,8 @@
 """Who a study is about: what the header says, kept at the facility to name the report again."""
 
 import base64
+import re
+import unicodedata
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,9 @@ RAW_VALUES = {
 
 #: Further attributes that name this patient or people about the patient: looked for in free text.
 _NAMES_PATIENT = (0x00101001, 0x00101005, 0x00101060, 0x00102297)
-_NUMBERS_PATIENT = (0x00101000, 0x00102154, 0x00101040, 0x00380010, 0x00101090)
+_NUMBERS_PATIENT = (0x00101000, 0x00380010, 0x00101090)
+_PHONES = (0x00102154,)
+_ADDRESSES = (0x00101040, 0x00380400)
 _NAMES_OTHERS = (0x00080090, 0x00081048, 0x00081050, 0x00081060, 0x00081070, 0x00321032, 0x00401010)
 
 
@@ -45,7 +49,9 @@ class PatientIdentity:
     issuer_of_accession_number : str
         Local Namespace Entity ID of (0008,0051), or its Universal Entity ID.
     other_names, other_numbers : tuple of str
-        Further names and numbers of the patient in the header (aliases, other IDs, phone, address).
+        Further names and numbers of the patient in the header (aliases, other IDs).
+    phones, addresses : tuple of str
+        (0010,2154) Patient's Telephone Numbers; (0010,1040) Patient's Address, (0038,0400) Patient's Institution Residence.
     people : tuple of str
         Names of physicians and operators in the header.
     *_raw : bytes
@@ -73,6 +79,8 @@ class PatientIdentity:
     modality: str = ""
     other_names: tuple[str, ...] = ()
     other_numbers: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     patient_name_raw: bytes = b""
     patient_id_raw: bytes = b""
@@ -123,6 +131,11 @@ class PatientIdentity:
             else:
                 raise InvalidInput(each.name, "is not of the type it was written with")
         return cls(**values)
+
+
+def plain_id(patient_id: str) -> str:
+    """Return a patient ID as it is compared between a request and a header: without bars, blanks and leading zeros."""
+    return re.sub(r"[\s\-]", "", unicodedata.normalize("NFKC", patient_id)).lstrip("0").casefold()
 
 
 def character_sets(raw: RawFile) -> tuple[str, ...]:
@@ -180,6 +193,8 @@ def identity_of(raw: RawFile) -> PatientIdentity:
         modality=raw.text(0x00080060),
         other_names=texts(_NAMES_PATIENT),
         other_numbers=(*texts(_NUMBERS_PATIENT), *(each for each in nested_ids if each)),
+        phones=texts(_PHONES),
+        addresses=texts(_ADDRESSES),
         people=texts(_NAMES_OTHERS),
         **{name: raw.value(tag).rstrip(b" \0") for name, tag in RAW_VALUES.items()},
     )

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.console.dates import age_on, parse_date, written_date
 from gateway.console.request_form import CHOICES, REQUIRED, check, values_of
 from gateway.console.scrub import identity_of_form, marks_in, pieces_of
 from gateway.console.search import folded, haystack, matches, sort_key
 from gateway.console.track import Counts, track_of
 from gateway.console.words import TEXTS
+from gateway.dates import age_on, parse_date, written_date
 from teleread.domain.worklist import DisplayStatus
 from teleread.errors import InvalidInput
 
