@@ -389,8 +389,8 @@ def read_raw(path: Path) -> RawFile:
     return parse_raw(_load(path))
 
 
-def parse_raw(data: bytes | mmap.mmap) -> RawFile:
-    """Take the bytes of a file apart; see `read_raw`."""
+def parse_raw(data: bytes | mmap.mmap, *, depth: int = 0) -> RawFile:
+    """Take the bytes of a file apart; see `read_raw`. The nesting is counted from `depth`."""
     if data[128:132] == b"DICM":
         at = 132
     elif _plausible_start(data, 0):
@@ -414,7 +414,7 @@ def parse_raw(data: bytes | mmap.mmap) -> RawFile:
         transfer_syntax = _SYNTAX_UIDS[syntax]
     reader = _Reader(data)
     try:
-        elements, reached = reader.elements(at, len(data), syntax)
+        elements, reached = reader.elements(at, len(data), syntax, depth)
     except struct.error as error:
         raise BrokenDataset("truncated", "ends inside an element's header") from error
     rest = data[reached:]

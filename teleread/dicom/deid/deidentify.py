@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from teleread import __version__
+from teleread.dicom.deid.encrypted import with_originals
 from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of
 from teleread.dicom.deid.pixels import pixels_missing, reason_to_hold
 from teleread.dicom.deid.profile import (
@@ -365,6 +366,8 @@ def _pieces(
         (0x00020013, "SH", IMPLEMENTATION_VERSION_NAME.encode("ascii")),
     ))  # fmt: skip
     dataset = rewriter.dataset(inserted)
+    if rewriter.keys.recipients_pem:
+        dataset = with_originals(raw, dataset, rewriter.keys.recipients_pem, sop_uid)
     if raw.transfer_syntax != DEFLATED:
         yield from dataset
         return
