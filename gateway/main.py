@@ -1,11 +1,13 @@
 """`teleread-gateway`: enrol a box, run it, and look at what it does."""
 
 import argparse
+import getpass
 import json
 import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -96,9 +98,30 @@ def _parser() -> argparse.ArgumentParser:
     user.add_argument("--language", choices=("ja", "en"), default="ja")
     user.add_argument("--json", action="store_true")
 
-    vault = add("vault", _vault, "Back the vault up, or add what a backup has.")
-    vault.add_argument("action", choices=("backup", "restore"))
-    vault.add_argument("file", type=Path)
+    vault = add("vault", _vault, "Back the vault up, add what a backup has, or change its key.")
+    vault.add_argument("action", choices=("backup", "restore", "rotate"))
+    vault.add_argument("file", type=Path, nargs="?", help="the backup; `rotate` needs none")
+    vault.add_argument(
+        "--keys",
+        type=Path,
+        metavar="FILE",
+        help="also write the keys to this file, or take them from it, under a passphrase",
+    )
+    vault.add_argument(
+        "--passphrase-file",
+        type=Path,
+        metavar="FILE",
+        help="where the passphrase stands; else it is asked for",
+    )
+
+    originals = add("originals", _originals, "Choose whether objects carry their originals, sealed.")
+    originals.add_argument("action", choices=("on", "off", "show"))
+    originals.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="PEM with the certificates of those who will be able to open them; the gateway's own by default",
+    )
     return parser
 
 
@@ -253,7 +276,7 @@ def _decide(parsed: argparse.Namespace) -> None:
     note = checked_note(parsed.reason)
     spool = _open_spool(parsed)
     keys = GatewayKeys.load(spool.layout)
-    vault = Vault(spool.layout.vault_database, keys.vault)
+    vault = Vault.of(spool.layout, keys)
     try:
         decisions = Decisions(spool, vault, keys, now=clock.now)
         state = getattr(decisions, parsed.decision)(parsed.number, username=who, note=note)
@@ -275,19 +298,87 @@ def _import(parsed: argparse.Namespace) -> None:
 
 
 def _vault(parsed: argparse.Namespace) -> None:
-    from gateway.keys import GatewayKeys
+    from gateway import daemon
+    from gateway.durable import write_file
+    from gateway.keys import GatewayKeys, keys_on_sheet, sheet_of, take_keys
     from gateway.vault import Vault
 
     layout = Layout(GatewaySettings.from_file(parsed.data).data)
-    vault = Vault(layout.vault_database, GatewayKeys.load(layout).vault)
-    try:
-        if parsed.action == "backup":
-            vault.backup(parsed.file)
-            print(f"{vault.counts()[1]} studies backed up; keep {layout.keys} apart and safe")
-        else:
-            print(f"{vault.restore(parsed.file)} studies came back")
-    finally:
-        vault.close()
+    if parsed.file is None and parsed.action != "rotate":
+        raise InvalidInput("file", "name the backup")
+    if parsed.action == "rotate":
+        with ExitStack() as standing_still:
+            for role in ("run", "receive", "work", "console"):
+                standing_still.enter_context(
+                    daemon.alone(layout, role, threading.Event(), patience_seconds=0)
+                )
+            vault = standing_still.enter_context(closing(Vault.of(layout, GatewayKeys.load(layout))))
+            print(f"{vault.rotate(layout)} entries sealed by a new key; make a new backup, of the keys too")
+        return
+    if parsed.action == "restore" and parsed.keys is not None:
+        content = keys_on_sheet(parsed.keys, _passphrase(parsed))
+        layout.make()
+        with closing(Vault.of(layout, GatewayKeys.make(layout))) as vault:
+            nothing_linked = vault.counts() == (0, 0)
+        if nothing_linked:
+            # It has been sealed by a key that goes, and holds nothing.
+            Vault.remove_empty(layout)
+        take_keys(layout, content, nothing_linked=nothing_linked)
+    keys = GatewayKeys.load(layout)
+    with closing(Vault.of(layout, keys)) as vault:
+        if parsed.action == "restore":
+            print(
+                f"{vault.restore(parsed.file, keys=(keys.vault, *keys.other_vault_keys))} studies came back"
+            )
+            return
+        vault.backup(parsed.file)
+        print(f"{vault.counts()[1]} studies backed up; keep {layout.keys} apart and safe")
+        if parsed.keys is not None:
+            write_file(parsed.keys, sheet_of(layout, _passphrase(parsed)))
+            print(
+                f"the keys are in {parsed.keys}; whoever has both files and the passphrase knows every patient"
+            )
+
+
+def _passphrase(parsed: argparse.Namespace) -> str:
+    if parsed.passphrase_file is not None:
+        try:
+            return str(parsed.passphrase_file.read_text("utf-8")).strip("\r\n")
+        except (OSError, UnicodeDecodeError):
+            raise InvalidInput("passphrase_file", "cannot be read") from None
+    if not sys.stdin.isatty():
+        raise InvalidInput("passphrase_file", "is needed where nobody can be asked")
+    return getpass.getpass("passphrase: ")
+
+
+def _originals(parsed: argparse.Namespace) -> None:
+    from gateway.keys import attributes_key, seal_no_originals, seal_originals_for
+    from teleread.dicom.deid.encrypted import make_recipient, read_recipients
+
+    settings = GatewaySettings.from_file(parsed.data)
+    layout = Layout(settings.data)
+    recipients = layout.keys / "recipients.pem"
+    if parsed.action == "off":
+        seal_no_originals(layout)
+    elif parsed.action == "on" and parsed.certificate is not None:
+        try:
+            pem = parsed.certificate.read_bytes()
+        except OSError:
+            raise InvalidInput("certificate", "cannot be read") from None
+        read_recipients(pem)
+        seal_originals_for(layout, None, pem)
+    elif parsed.action == "on":
+        own, made = attributes_key(layout), None
+        if own is None:
+            own = made = make_recipient(f"originals of {settings.facility_code}", at=clock.now())
+        seal_originals_for(layout, made, own.certificate_pem)
+    if not recipients.exists():
+        print("off: objects that leave carry no originals")
+        return
+    for certificate in read_recipients(recipients.read_bytes()):
+        print(f"on: sealed for {certificate.subject.rfc4514_string()}, number {certificate.serial_number:x}")
+    if parsed.action == "on":
+        print("A gateway that runs does so from its next start.")
 
 
 if __name__ == "__main__":

@@ -110,6 +110,8 @@ class DeidResult:
         Stand-in of the accession number; empty when there was none.
     identity : PatientIdentity or None
         As read from this file's header; of a broken file at most its study UID; None when it could not be read.
+    replaced_uids : tuple of str
+        Original UIDs that have another one in the written file.
     """
 
     outcome: str
@@ -125,6 +127,7 @@ class DeidResult:
     pseudonym: str = ""
     accession: str = ""
     identity: PatientIdentity | None = None
+    replaced_uids: tuple[str, ...] = ()
 
 
 def age_at(birth_date: str, study_date: str) -> str:
@@ -168,6 +171,7 @@ class _Rewriter:
         self.keys = keys
         self.tokens = tokens
         self.original_uids: set[bytes] = set()
+        self.replaced_uids: set[str] = set()
 
     def dataset(self, inserted: dict[int, tuple[str, bytes]]) -> Iterator[bytes | memoryview]:
         """Yield the new dataset in pieces, `inserted` (tag -> VR, value) in place of what was there."""
@@ -260,6 +264,7 @@ class _Rewriter:
                 continue
             if uid.count(b".") >= 3:
                 self.original_uids.add(uid)
+            self.replaced_uids.add(uid.decode("latin-1"))
             new.append(_new_uid(uid.decode("latin-1"), self.keys.uid_key).encode())
         return b"\\".join(new)
 
@@ -482,5 +487,13 @@ def deidentify_file(
         part.unlink(missing_ok=True)
     _sync_folder(target.parent)
     return DeidResult(
-        "clean", "", "", sha256, size, **names, sop_class_uid=raw.text(0x00080016), identity=own
+        "clean",
+        "",
+        "",
+        sha256,
+        size,
+        **names,
+        sop_class_uid=raw.text(0x00080016),
+        identity=own,
+        replaced_uids=tuple(sorted(rewriter.replaced_uids)),
     )
