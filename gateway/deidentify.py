@@ -27,7 +27,7 @@ from gateway.keys import GatewayKeys
 from gateway.spool import Spool, milliseconds, move
 from gateway.vault import LinkDoubt, Vault, VaultStudy
 from teleread.dicom.deid.deidentify import DeidResult, deidentify_file
-from teleread.dicom.deid.profile import FacilityKeys
+from teleread.dicom.deid.profile import READING_PROFILE, FacilityKeys, Profile
 from teleread.domain.workflow import Machine, Who
 
 _log = logging.getLogger(__name__)
@@ -76,10 +76,17 @@ def summarise(clean: Path) -> StudySummary:
 
 
 def clean_file(
-    source: Path, target: Path, keys: FacilityKeys, *, pixels_looked_at: bool = False
+    source: Path,
+    target: Path,
+    keys: FacilityKeys,
+    profile: Profile = READING_PROFILE,
+    *,
+    pixels_looked_at: bool = False,
 ) -> tuple[DeidResult, StudySummary]:
     """De-identify one file; runs in the child process."""
-    result = deidentify_file(source, target, keys=keys, identity=None, pixels_looked_at=pixels_looked_at)
+    result = deidentify_file(
+        source, target, keys=keys, identity=None, profile=profile, pixels_looked_at=pixels_looked_at
+    )
     return result, summarise(target) if result.outcome == "clean" else StudySummary()
 
 

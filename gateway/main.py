@@ -18,11 +18,14 @@ from gateway.spool import Spool
 from teleread import __version__, clock
 from teleread.errors import InvalidInput, TelereadError
 
+_Command = Callable[[argparse.Namespace], None]
+_Add = Callable[[str, _Command, str], argparse.ArgumentParser]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     parsed = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], None] = parsed.command
+    command: _Command = parsed.command
     try:
         command(parsed)
     except TelereadError as problem:
@@ -41,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    def add(name: str, command: _Command, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument("--data", type=Path, required=True, help="the gateway's folder")
         sub.set_defaults(command=command)
@@ -81,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     held.add_argument("--json", action="store_true")
     held.add_argument("--language", choices=("ja", "en"), default=_language())
 
+    _add_folders(add)
+
     importing = add("import", _import, "Take files from a disk or a folder.")
     importing.add_argument("path", type=Path)
 
@@ -98,6 +103,40 @@ def _parser() -> argparse.ArgumentParser:
     user.add_argument("--language", choices=("ja", "en"), default="ja")
     user.add_argument("--json", action="store_true")
 
+    _add_vault(add)
+    return parser
+
+
+def _add_folders(add: _Add) -> None:
+    out = add(
+        "deidentify",
+        _deidentify,
+        "De-identify a folder by the very road of the gateway, without sending; no enrolment is needed. Exit status:"
+        " 0 when the report is whole, held and refused files included; 1 when it could not be done.",
+    )
+    back = add(
+        "reidentify",
+        _reidentify,
+        "Bring de-identified objects back by the vault, or by the Encrypted Attributes that they carry. Exit status:"
+        " 0 when the report is whole, 1 when it could not be done.",
+    )
+    for sub in (out, back):
+        sub.add_argument("source", type=Path, metavar="IN_DIR")
+        sub.add_argument("target", type=Path, metavar="OUT_DIR", help="new or empty")
+    out.add_argument("--report", type=Path, required=True, metavar="FILE.json")
+    out.add_argument(
+        "--options",
+        metavar="CODES",
+        help="options of PS3.15 by their codes of CID 7050 with commas between, in place of the reading profile's",
+    )
+    back.add_argument("--report", type=Path, metavar="FILE.json", help="default: OUT_DIR.json beside OUT_DIR")
+    back.add_argument(
+        "--key", type=Path, metavar="FILE", help="private key (PEM) of the hospital's own certificate"
+    )
+    back.add_argument("--certificate", type=Path, metavar="FILE", help="that certificate (PEM)")
+
+
+def _add_vault(add: _Add) -> None:
     vault = add("vault", _vault, "Back the vault up, add what a backup has, or change its key.")
     vault.add_argument("action", choices=("backup", "restore", "rotate"))
     vault.add_argument("file", type=Path, nargs="?", help="the backup; `rotate` needs none")
@@ -122,7 +161,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="PEM with the certificates of those who will be able to open them; the gateway's own by default",
     )
-    return parser
 
 
 def _enrol(parsed: argparse.Namespace) -> None:
@@ -284,6 +322,37 @@ def _decide(parsed: argparse.Namespace) -> None:
         vault.close()
         spool.close()
     print(f"instance {parsed.number} is now {state}")
+
+
+def _deidentify(parsed: argparse.Namespace) -> None:
+    from gateway.folders import deidentify_folder, write_report
+    from teleread.dicom.deid.profile import READING_PROFILE, Option, Profile
+
+    profile = READING_PROFILE
+    if parsed.options is not None:
+        try:
+            profile = Profile(frozenset(Option(code) for code in parsed.options.split(",") if code))
+        except ValueError:
+            known = ", ".join(option.value for option in Option)
+            raise InvalidInput("--options", f"has a code that is not one of {known}") from None
+    report = deidentify_folder(parsed.source, parsed.target, parsed.data, profile=profile)
+    write_report(parsed.report, report)
+
+
+def _reidentify(parsed: argparse.Namespace) -> None:
+    from gateway.folders import reidentify_folder, write_report
+    from teleread.dicom.deid.encrypted import RecipientKey
+
+    key = None
+    if parsed.key is not None or parsed.certificate is not None:
+        if parsed.key is None or parsed.certificate is None:
+            raise InvalidInput("--key", "--key and --certificate belong together")
+        try:
+            key = RecipientKey(parsed.key.read_bytes(), parsed.certificate.read_bytes())
+        except OSError:
+            raise InvalidInput("--key", "key or certificate cannot be read") from None
+    report = reidentify_folder(parsed.source, parsed.target, parsed.data, key=key)
+    write_report(parsed.report or parsed.target.with_name(parsed.target.name + ".json"), report)
 
 
 def _import(parsed: argparse.Namespace) -> None:

@@ -423,6 +423,11 @@ def parse_raw(data: bytes | mmap.mmap, *, depth: int = 0) -> RawFile:
     return RawFile(data, meta, transfer_syntax, syntax, elements, at, trailing=len(rest))
 
 
+def elements_in(data: bytes, syntax: Syntax) -> list[Element]:
+    """Take a run of whole elements apart; raises BrokenDataset."""
+    return _Reader(data).elements(0, len(data), syntax)[0]
+
+
 def text_before_the_break(path: Path, tag: int) -> str:
     """Return a top-level value of a file that `read_raw` refuses, if it stands whole before the broken place.
 

@@ -171,7 +171,6 @@ class _Rewriter:
         self.keys = keys
         self.tokens = tokens
         self.original_uids: set[bytes] = set()
-        self.replaced_uids: set[str] = set()
 
     def dataset(self, inserted: dict[int, tuple[str, bytes]]) -> Iterator[bytes | memoryview]:
         """Yield the new dataset in pieces, `inserted` (tag -> VR, value) in place of what was there."""
@@ -264,7 +263,6 @@ class _Rewriter:
                 continue
             if uid.count(b".") >= 3:
                 self.original_uids.add(uid)
-            self.replaced_uids.add(uid.decode("latin-1"))
             new.append(_new_uid(uid.decode("latin-1"), self.keys.uid_key).encode())
         return b"\\".join(new)
 
@@ -388,6 +386,11 @@ def _pieces(
         yield b"\0"
 
 
+def _replaced_uids(raw: RawFile, referred_to: set[bytes]) -> tuple[str, ...]:
+    own = {raw.text(tag) for tag in (0x00080018, 0x0020000D, 0x0020000E, 0x00200052)} - {""}
+    return tuple(sorted(own | {uid.decode("latin-1") for uid in referred_to}))
+
+
 def _held_broken(source: Path, broken: BrokenDataset) -> DeidResult:
     # Whose the rest is cannot be trusted; which study lacks it can, and its reader has to know.
     study_uid = text_before_the_break(source, 0x0020000D)
@@ -495,5 +498,5 @@ def deidentify_file(
         **names,
         sop_class_uid=raw.text(0x00080016),
         identity=own,
-        replaced_uids=tuple(sorted(rewriter.replaced_uids)),
+        replaced_uids=() if keep_uids else _replaced_uids(raw, rewriter.original_uids),
     )

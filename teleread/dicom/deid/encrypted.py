@@ -34,6 +34,7 @@ from teleread.dicom.raw import (
     Element,
     RawFile,
     Syntax,
+    elements_in,
     encode_element,
     encode_items,
     encode_meta,
@@ -42,6 +43,7 @@ from teleread.dicom.raw import (
 from teleread.errors import InvalidInput
 
 ENCRYPTED_ATTRIBUTES = 0x04000500
+_TIMES_MODIFIED = 0x00280303
 _CONTENT_SYNTAX, _CONTENT = 0x04000510, 0x04000520
 _MODIFIED_ATTRIBUTES = 0x04000550
 
@@ -185,46 +187,46 @@ def with_originals(
     raw : RawFile
         The original.
     pieces : iterable of bytes
-        The de-identified dataset, an element a piece in the order of their tags; the pixels may come in several.
+        The de-identified dataset in the order of its tags, each piece of whole elements; those of the pixels have no
+        other element with them, and may come in several.
     recipients_pem : bytes
         Certificates that will be able to open it.
     sop_instance_uid : str
         The new one: what is sealed belongs to that object only.
     """
-    new = list(pieces)
-    tags = [_tag_of(piece, raw.syntax) for piece in new]
-    written: dict[int, Piece] = {}
-    for tag, piece in zip(tags, new, strict=True):
-        if tag is not None:
-            written.setdefault(tag, piece)
+    new = list(_elements_of(pieces, raw.syntax))
+    written = {tag: piece for tag, piece in new if tag is not None}
     originals = [
         element
         for element in raw.elements
-        if element.tag not in PIXEL_TAGS
-        and written.get(element.tag, b"") != raw.data[element.start : element.end]
+        if element.tag not in PIXEL_TAGS and written.get(element.tag) != raw.data[element.start : element.end]
     ]
     known = {element.tag for element in raw.elements}
     added = [tag for tag in written if tag not in known] + [ENCRYPTED_ATTRIBUTES]
     sealed = envelope(_sealed_dataset(raw, originals, added, sop_instance_uid), recipients_pem)
-    sequence = _sequence(sealed, raw.syntax)
-    waiting = True
-    for tag, piece in zip(tags, new, strict=True):
+    sequence: Piece | None = _sequence(sealed, raw.syntax)
+    for tag, piece in new:
         if tag == ENCRYPTED_ATTRIBUTES:
             continue
-        if waiting and tag is not None and tag > ENCRYPTED_ATTRIBUTES:
+        if sequence is not None and (tag is None or tag > ENCRYPTED_ATTRIBUTES):
             yield sequence
-            waiting = False
+            sequence = None
         yield piece
-    if waiting:
+    if sequence is not None:
         yield sequence
 
 
-def _tag_of(piece: Piece, syntax: Syntax) -> int | None:
-    """Return the tag that a piece begins with; None for nothing, and for what is inside the pixels."""
-    if len(piece) < 8:
-        return None
-    group, number = struct.unpack_from(syntax.order + "HH", piece)
-    return None if group == 0xFFFE else group << 16 | number
+def _elements_of(pieces: Iterable[Piece], syntax: Syntax) -> Iterator[tuple[int | None, Piece]]:
+    """Yield tag and bytes of each element; None for the tag of what is of the pixels."""
+    for piece in pieces:
+        if len(piece) >= 4:
+            group, number = struct.unpack_from(syntax.order + "HH", piece)
+            if group << 16 | number in PIXEL_TAGS or group == 0xFFFE:
+                yield None, piece
+                continue
+        data = bytes(piece)
+        for element in elements_in(data, syntax):
+            yield element.tag, data[element.start : element.end]
 
 
 def _sealed_dataset(raw: RawFile, originals: list[Element], added: list[int], belongs_to: str) -> bytes:
@@ -364,7 +366,10 @@ def with_originals_back(raw: RawFile, opener: Opener) -> Restored:
     if digest != sealed.text(_DIGEST):
         raise changed
     pixels_changed = pixel_digest != sealed.text(_PIXEL_DIGEST)
-    head = sealed.value(_HEAD)[:head_size] if is_whole else _new_head(merged, raw)
+    if pixels_changed:
+        # What says how to read the pixels has to be of the pixels that are there.
+        merged = _with_layout_of(raw, merged)
+    head = sealed.value(_HEAD)[:head_size] if is_whole and not pixels_changed else _new_head(merged, raw)
     return Restored(
         pieces=(head, *(piece for _, piece in merged), sealed.value(_TAIL)[:tail_size]),
         tags=tuple(sorted(back)),
@@ -373,8 +378,18 @@ def with_originals_back(raw: RawFile, opener: Opener) -> Restored:
     )
 
 
+def _with_layout_of(raw: RawFile, elements: list[tuple[int, Piece]]) -> list[tuple[int, Piece]]:
+    """Return the elements with those of the Image Pixel group (0028) as the de-identified object has them."""
+    own: list[tuple[int, Piece]] = [
+        (one.tag, memoryview(raw.data)[one.start : one.end])
+        for one in raw.elements
+        if one.tag >> 16 == 0x0028 and one.tag != _TIMES_MODIFIED
+    ]
+    return sorted([one for one in elements if one[0] >> 16 != 0x0028] + own, key=lambda one: one[0])
+
+
 def _new_head(elements: list[tuple[int, Piece]], raw: RawFile) -> bytes:
-    """Return file meta for what was deflated: it is written as it is read, without compression."""
+    """Return file meta of a file that cannot be the original one; what was deflated is written without compression."""
     syntax = EXPLICIT_LITTLE if raw.transfer_syntax == DEFLATED else raw.transfer_syntax
     sop_uid = next((bytes(piece) for tag, piece in elements if tag == 0x00080018), b"")
     return encode_meta((
