@@ -15,7 +15,9 @@ from teleread.demo.road import Road
 from teleread.supervisor import python
 from tests.e2e.identity import leaks
 from tests.e2e.kills import VICTIMS, chosen, travel, travel_struck
+from tests.gateway.right_patient import crossed_and_refused
 from tests.gateway.test_logs import run_over, tokens_in
+from tests.gateway.test_reidentify import one_byte_changed
 from tests.trials.test_deidentify_shared import SHARED, samples
 
 KILLS = 20
@@ -179,12 +181,33 @@ def pages() -> bool:
     return done.returncode == 0
 
 
+PAIRS = 10_000
+BYTES = 400
+
+
+def right_patient() -> bool:
+    """Ten thousand pairs, mixed up in every way; and signed reports with one byte changed, wherever it is."""
+    crossed, refused = crossed_and_refused(PAIRS)
+    named, why = one_byte_changed(BYTES)
+    told = {
+        "pairs": PAIRS,
+        "crossed": crossed,
+        "refused": refused,
+        "bytes": BYTES,
+        "named": named,
+        "why": why,
+    }
+    print(json.dumps({"trial": "right_patient", **told}), flush=True)
+    return not (crossed or refused or named)
+
+
 TRIALS = {
     "deidentification": deidentification,
     "input": shared_input,
     "kills": kills,
     "logs": logs,
     "pages": pages,
+    "right_patient": right_patient,
 }
 
 
