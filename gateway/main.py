@@ -10,13 +10,18 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.layout import Layout
 from gateway.settings import GatewaySettings, KnownSender, PACSTarget
 from gateway.spool import Spool
 from teleread import __version__, clock
 from teleread.errors import InvalidInput, TelereadError
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from gateway.importing import Patient
 
 _Command = Callable[[argparse.Namespace], None]
 _Add = Callable[[str, _Command, str], argparse.ArgumentParser]
@@ -31,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TelereadError as problem:
         print(f"teleread-gateway: {problem.message}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("teleread-gateway: interrupted; the command can be said again", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -86,8 +94,27 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_folders(add)
 
-    importing = add("import", _import, "Take files from a disk or a folder.")
+    importing = add(
+        "import",
+        _import,
+        "Take files from a folder, a CD (with or without DICOMDIR) or a ZIP. It can be said again after an interruption.",
+    )
     importing.add_argument("path", type=Path)
+    importing.add_argument(
+        "--patient",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="take this patient's files only; may be repeated",
+    )
+    importing.add_argument(
+        "--all-patients",
+        action="store_true",
+        help="take a medium with several patients, after a look at the list",
+    )
+    importing.add_argument(
+        "--all-files", action="store_true", help="take what is not DICOM too: it is held and counted"
+    )
 
     user = add("user", _user, "Add or disable a person at the console.")
     user.add_argument("action", choices=("add", "disable"))
@@ -356,14 +383,35 @@ def _reidentify(parsed: argparse.Namespace) -> None:
 
 
 def _import(parsed: argparse.Namespace) -> None:
-    from gateway.importing import import_files
+    from gateway.importing import SeveralPatients, import_medium
 
-    spool = _open_spool(parsed)
-    taken = import_files(parsed.path, spool, now=clock.now)
-    spool.close()
-    print(
-        f"{taken} files taken; `held` shows which of them have to wait for a person, once they have been read"
-    )
+    with closing(_open_spool(parsed)) as spool:
+        try:
+            summary = import_medium(
+                parsed.path,
+                spool,
+                now=clock.now,
+                patients=parsed.patient,
+                all_patients=parsed.all_patients,
+                all_files=parsed.all_files,
+            )
+        except SeveralPatients as mixed:
+            _print_patients(mixed.patients)
+            raise InvalidInput("medium", f"{mixed.reason}. Say --patient ID, or --all-patients") from None
+    _print_patients(summary.patients)
+    for line in summary.lines():
+        print(line)
+    if summary.taken:
+        print("`held` shows what has to wait for a person, once the files have been read")
+
+
+def _print_patients(patients: "Counter[Patient]") -> None:
+    for patient, files in sorted(patients.items(), key=lambda one: (one[0].patient_id, one[0].issuer)):
+        # A medium is from outside: nothing in an ID may steer the terminal.
+        words = f"{patient.patient_id} ({patient.issuer})" if patient.issuer else patient.patient_id
+        print(
+            f"patient {words.encode('unicode_escape').decode('ascii') if not words.isprintable() else words}: {files} files"
+        )
 
 
 def _vault(parsed: argparse.Namespace) -> None:
