@@ -155,7 +155,7 @@ def test_a_cd_with_its_list_and_files_that_are_not_on_it(spool: Spool, tmp_path:
         for number in (1, 2):
             files.add(_for_a_cd(number))
         files.write(disk)
-        files._tmpdir.cleanup()
+        files._stage["t"].cleanup()
     listed = [path for path in disk.rglob("*") if path.is_file() and path.name != "DICOMDIR"]
     listed[0].unlink()
     (disk / "EXTRA.DCM").write_bytes(file_bytes(instance(3)))
@@ -269,8 +269,9 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken(spool: Spool, disk: P
 
 
 def test_the_command_lists_patients_at_the_terminal_only(
-    disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(importing, "Children", Here)
     settings_of(tmp_path / "box").write()
     (disk / "stranger.dcm").write_bytes(of_another(4))
     assert main(["import", str(disk), "--data", str(tmp_path / "box")]) == 1
