@@ -9,7 +9,9 @@ import hashlib
 import io
 import json
 import re
+import struct
 import unicodedata
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -29,6 +31,19 @@ from teleread.signatures import check_signatures
 from teleread.wire.packages import ReportPackage
 
 _ATTACHMENT = "report.json"
+#: What pyHanko and the libraries below it raise on a file that somebody has changed.
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    PdfError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 _GETA = "〓"
 _NOT_GIVEN = {"ja": "記載なし", "en": "not given"}
 _GAIJI_NOTE = {"ja": "（〓は書体にない字）", "en": " (〓: not in the typeface)"}
@@ -173,7 +188,7 @@ def read_signed_content(pdf: bytes) -> dict[str, Any]:
         if [str(entry["/UF"]) for entry in files] != [_ATTACHMENT]:
             raise InvalidInput("pdf", "must have one attachment, the report's content")
         content = json.loads(files[0]["/EF"]["/F"].data)
-    except (PdfError, KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise InvalidInput("pdf", f"cannot be read ({type(error).__name__})") from error
     if not isinstance(content, dict):
         raise InvalidInput("pdf", "has a content that is not an object")

@@ -18,6 +18,7 @@ from tests.e2e.kills import VICTIMS, chosen, travel, travel_struck
 from tests.gateway.right_patient import crossed_and_refused
 from tests.gateway.test_logs import run_over, tokens_in
 from tests.gateway.test_reidentify import one_byte_changed
+from tests.trials.home import home as home_again
 from tests.trials.test_deidentify_shared import SHARED, samples
 
 KILLS = 20
@@ -201,7 +202,14 @@ def right_patient() -> bool:
     return not (crossed or refused or named)
 
 
+def home() -> bool:
+    """Every public sample home again, by what it carries sealed and by the vault."""
+    with tempfile.TemporaryDirectory(prefix="teleread-trials-") as folder:
+        return SHARED.is_dir() and home_again(SHARED, Path(folder))
+
+
 TRIALS = {
+    "home": home,
     "deidentification": deidentification,
     "input": shared_input,
     "kills": kills,

@@ -23,10 +23,10 @@ from teleread.dicom.raw import (
     encode_items,
     encode_meta,
 )
-from teleread.dicom.text import codec_of
+from teleread.dicom.text import codec_of, decode
 from teleread.errors import InvalidInput
 
-_CHARACTER_SET, _STUDY_DATE = 0x00080005, 0x00080020
+_CHARACTER_SET, _STUDY_DATE, _ACCESSION = 0x00080005, 0x00080020, 0x00080050
 _METHOD_CODES = 0x00120064
 _MODIFIED_DATES, _CLEAN_PIXELS = "113107", "113101"
 
@@ -112,34 +112,39 @@ def renamed(raw: RawFile, identity: PatientIdentity, uids: Mapping[str, str]) ->
 
 
 def _values(raw: RawFile, identity: PatientIdentity) -> dict[int, tuple[str, bytes]]:
-    encoding = _encoding(raw, identity)
+    sets = character_sets(raw)
+    # Escape sequences mean something only where the character set says so (PS3.3 C.12.1.1.2).
+    may_switch = any(term.startswith("ISO 2022") for term in sets)
+    reads_the_same = all(
+        decode(value, sets).strip() == getattr(identity, name.removesuffix("_raw"))
+        and (may_switch or b"\x1b" not in value)
+        for name in RAW_VALUES
+        for value in (getattr(identity, name),)
+    )
+    encoding = "" if reads_the_same else _encoding(raw, sets)
     values: dict[int, tuple[str, bytes]] = {0x00120062: ("CS", b"NO")}
     for name, tag in RAW_VALUES.items():
         value: bytes = getattr(identity, name)
         if encoding:
             value = str(getattr(identity, name.removesuffix("_raw"))).encode(encoding)
+        if tag == _ACCESSION and not raw.text(tag):
+            # Its stand-in leaves wherever there was one: this object of the study had none.
+            continue
         if value or raw.find(tag) is not None:
             values[tag] = (dictionary_vr(tag) or "LO", value)
     for name, (tag, vr) in _PLAIN_VALUES.items():
         text: str = getattr(identity, name)
         if text or raw.find(tag) is not None:
             values[tag] = (vr, text.encode("latin-1", "replace"))
-    if not identity.age:
-        # De-identification had worked it out, because the birth date stayed at home.
-        values.pop(0x00101010, None)
-    if not encoding and identity.specific_character_set != character_sets(raw):
+    if not reads_the_same and not encoding:
         values[_CHARACTER_SET] = ("CS", "\\".join(identity.specific_character_set).encode("ascii", "replace"))
     return values
 
 
-def _encoding(raw: RawFile, identity: PatientIdentity) -> str:
-    """Return the codec that the vault's texts have to be written in; empty when their own bytes can stand."""
-    sets = character_sets(raw)
-    if identity.specific_character_set == sets or _is_plain(raw, raw.elements):
+def _encoding(raw: RawFile, sets: tuple[str, ...]) -> str:
+    """Return the codec that the vault's texts have to be written in; empty when the object can take their own."""
+    if _is_plain(raw, raw.elements):
         return ""
-    own = [getattr(identity, name) for name in RAW_VALUES]
-    if all(value.isascii() and b"\x1b" not in value for value in own):
-        return "ascii"
     if sets and codec_of(sets[0]) == "utf-8":
         return "utf-8"
     raise InvalidInput("character_set", "is another one than that of the vault's name", code="character_set")
