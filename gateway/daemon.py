@@ -191,7 +191,8 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
     with alone(layout, "work", stop):
         spool = Spool(layout)
         keys = GatewayKeys.load(layout)
-        vault = Vault(layout.vault_database, keys.vault)
+        vault = Vault.of(layout, keys)
+        vault.settle_keys(layout, keys)
         link = CentreLink.open(settings, layout)
         deidentifier = Deidentifier(
             spool, vault, keys, now=clock.now, profile=settings.deidentification.profile

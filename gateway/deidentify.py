@@ -320,7 +320,8 @@ def link_study(vault: Vault, result: DeidResult) -> None:
             centre_study_uid=result.study_instance_uid,
             accession_pseudonym=result.accession,
             identity=result.identity,
-        )
+        ),
+        result.replaced_uids,
     )
 
 

@@ -1,14 +1,16 @@
 """`teleread-gateway`: enrol a box, run it, and look at what it does."""
 
 import argparse
+import getpass
 import json
 import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.layout import Layout
 from gateway.settings import GatewaySettings, KnownSender, PACSTarget
@@ -16,16 +18,27 @@ from gateway.spool import Spool
 from teleread import __version__, clock
 from teleread.errors import InvalidInput, TelereadError, Unavailable
 
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from gateway.importing import Patient
+
+_Command = Callable[[argparse.Namespace], None]
+_Add = Callable[[str, _Command, str], argparse.ArgumentParser]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     parsed = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], None] = parsed.command
+    command: _Command = parsed.command
     try:
         command(parsed)
     except TelereadError as problem:
         print(f"teleread-gateway: {problem.message}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("teleread-gateway: interrupted; the command can be said again", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -39,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    def add(name: str, command: _Command, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument("--data", type=Path, required=True, help="the gateway's folder")
         sub.set_defaults(command=command)
@@ -82,8 +95,29 @@ def _parser() -> argparse.ArgumentParser:
     describing = add("describe", _describe, "Say what is done with each attribute before anything leaves.")
     describing.add_argument("--language", choices=("ja", "en"), default=_language())
 
-    importing = add("import", _import, "Take files from a disk or a folder.")
+    _add_folders(add)
+
+    importing = add(
+        "import",
+        _import,
+        "Take files from a folder, a CD (with or without DICOMDIR) or a ZIP. It can be said again after an interruption.",
+    )
     importing.add_argument("path", type=Path)
+    importing.add_argument(
+        "--patient",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="take this patient's files only; may be repeated",
+    )
+    importing.add_argument(
+        "--all-patients",
+        action="store_true",
+        help="take a medium with several patients, after a look at the list",
+    )
+    importing.add_argument(
+        "--all-files", action="store_true", help="take what is not DICOM too: it is held and counted"
+    )
 
     redteam = add(
         "redteam",
@@ -107,10 +141,64 @@ def _parser() -> argparse.ArgumentParser:
     user.add_argument("--language", choices=("ja", "en"), default="ja")
     user.add_argument("--json", action="store_true")
 
-    vault = add("vault", _vault, "Back the vault up, or add what a backup has.")
-    vault.add_argument("action", choices=("backup", "restore"))
-    vault.add_argument("file", type=Path)
+    _add_vault(add)
     return parser
+
+
+def _add_folders(add: _Add) -> None:
+    out = add(
+        "deidentify",
+        _deidentify,
+        "De-identify a folder by the very road of the gateway, without sending; no enrolment is needed. Exit status:"
+        " 0 when the report is whole, held and refused files included; 1 when it could not be done.",
+    )
+    back = add(
+        "reidentify",
+        _reidentify,
+        "Bring de-identified objects back by the vault, or by the Encrypted Attributes that they carry. Exit status:"
+        " 0 when the report is whole, 1 when it could not be done.",
+    )
+    for sub in (out, back):
+        sub.add_argument("source", type=Path, metavar="IN_DIR")
+        sub.add_argument("target", type=Path, metavar="OUT_DIR", help="new or empty")
+    out.add_argument("--report", type=Path, required=True, metavar="FILE.json")
+    out.add_argument(
+        "--options",
+        metavar="CODES",
+        help="options of PS3.15 by their codes of CID 7050 with commas between, in place of the reading profile's",
+    )
+    back.add_argument("--report", type=Path, metavar="FILE.json", help="default: OUT_DIR.json beside OUT_DIR")
+    back.add_argument(
+        "--key", type=Path, metavar="FILE", help="private key (PEM) of the hospital's own certificate"
+    )
+    back.add_argument("--certificate", type=Path, metavar="FILE", help="that certificate (PEM)")
+
+
+def _add_vault(add: _Add) -> None:
+    vault = add("vault", _vault, "Back the vault up, add what a backup has, or change its key.")
+    vault.add_argument("action", choices=("backup", "restore", "rotate"))
+    vault.add_argument("file", type=Path, nargs="?", help="the backup; `rotate` needs none")
+    vault.add_argument(
+        "--keys",
+        type=Path,
+        metavar="FILE",
+        help="also write the keys to this file, or take them from it, under a passphrase",
+    )
+    vault.add_argument(
+        "--passphrase-file",
+        type=Path,
+        metavar="FILE",
+        help="where the passphrase stands; else it is asked for",
+    )
+
+    originals = add("originals", _originals, "Choose whether objects carry their originals, sealed.")
+    originals.add_argument("action", choices=("on", "off", "show"))
+    originals.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="PEM with the certificates of those who will be able to open them; the gateway's own by default",
+    )
 
 
 def _enrol(parsed: argparse.Namespace) -> None:
@@ -265,7 +353,7 @@ def _decide(parsed: argparse.Namespace) -> None:
     profile = GatewaySettings.from_file(parsed.data).deidentification.profile
     spool = _open_spool(parsed)
     keys = GatewayKeys.load(spool.layout)
-    vault = Vault(spool.layout.vault_database, keys.vault)
+    vault = Vault.of(spool.layout, keys)
     try:
         decisions = Decisions(spool, vault, keys, now=clock.now, profile=profile)
         state = getattr(decisions, parsed.decision)(parsed.number, username=who, note=note)
@@ -285,15 +373,67 @@ def _describe(parsed: argparse.Namespace) -> None:
     sys.stdout.write(describe(chosen.profile, parsed.language))
 
 
-def _import(parsed: argparse.Namespace) -> None:
-    from gateway.importing import import_files
+def _deidentify(parsed: argparse.Namespace) -> None:
+    from gateway.folders import deidentify_folder, write_report
+    from teleread.dicom.deid.profile import READING_PROFILE, Option, Profile
 
-    spool = _open_spool(parsed)
-    taken = import_files(parsed.path, spool, now=clock.now)
-    spool.close()
-    print(
-        f"{taken} files taken; `held` shows which of them have to wait for a person, once they have been read"
-    )
+    profile = READING_PROFILE
+    if parsed.options is not None:
+        try:
+            profile = Profile(frozenset(Option(code) for code in parsed.options.split(",") if code))
+        except ValueError:
+            known = ", ".join(option.value for option in Option)
+            raise InvalidInput("--options", f"has a code that is not one of {known}") from None
+    report = deidentify_folder(parsed.source, parsed.target, parsed.data, profile=profile)
+    write_report(parsed.report, report)
+
+
+def _reidentify(parsed: argparse.Namespace) -> None:
+    from gateway.folders import reidentify_folder, write_report
+    from teleread.dicom.deid.encrypted import RecipientKey
+
+    key = None
+    if parsed.key is not None or parsed.certificate is not None:
+        if parsed.key is None or parsed.certificate is None:
+            raise InvalidInput("--key", "--key and --certificate belong together")
+        try:
+            key = RecipientKey(parsed.key.read_bytes(), parsed.certificate.read_bytes())
+        except OSError:
+            raise InvalidInput("--key", "key or certificate cannot be read") from None
+    report = reidentify_folder(parsed.source, parsed.target, parsed.data, key=key)
+    write_report(parsed.report or parsed.target.with_name(parsed.target.name + ".json"), report)
+
+
+def _import(parsed: argparse.Namespace) -> None:
+    from gateway.importing import SeveralPatients, import_medium
+
+    with closing(_open_spool(parsed)) as spool:
+        try:
+            summary = import_medium(
+                parsed.path,
+                spool,
+                now=clock.now,
+                patients=parsed.patient,
+                all_patients=parsed.all_patients,
+                all_files=parsed.all_files,
+            )
+        except SeveralPatients as mixed:
+            _print_patients(mixed.patients)
+            raise InvalidInput("medium", f"{mixed.reason}. Say --patient ID, or --all-patients") from None
+    _print_patients(summary.patients)
+    for line in summary.lines():
+        print(line)
+    if summary.taken:
+        print("`held` shows what has to wait for a person, once the files have been read")
+
+
+def _print_patients(patients: "Counter[Patient]") -> None:
+    for patient, files in sorted(patients.items(), key=lambda one: (one[0].patient_id, one[0].issuer)):
+        # A medium is from outside: nothing in an ID may steer the terminal.
+        words = f"{patient.patient_id} ({patient.issuer})" if patient.issuer else patient.patient_id
+        print(
+            f"patient {words.encode('unicode_escape').decode('ascii') if not words.isprintable() else words}: {files} files"
+        )
 
 
 def _redteam(parsed: argparse.Namespace) -> None:
@@ -323,19 +463,87 @@ def _redteam(parsed: argparse.Namespace) -> None:
 
 
 def _vault(parsed: argparse.Namespace) -> None:
-    from gateway.keys import GatewayKeys
+    from gateway import daemon
+    from gateway.durable import write_file
+    from gateway.keys import GatewayKeys, keys_on_sheet, sheet_of, take_keys
     from gateway.vault import Vault
 
     layout = Layout(GatewaySettings.from_file(parsed.data).data)
-    vault = Vault(layout.vault_database, GatewayKeys.load(layout).vault)
-    try:
-        if parsed.action == "backup":
-            vault.backup(parsed.file)
-            print(f"{vault.counts()[1]} studies backed up; keep {layout.keys} apart and safe")
-        else:
-            print(f"{vault.restore(parsed.file)} studies came back")
-    finally:
-        vault.close()
+    if parsed.file is None and parsed.action != "rotate":
+        raise InvalidInput("file", "name the backup")
+    if parsed.action == "rotate":
+        with ExitStack() as standing_still:
+            for role in ("run", "receive", "work", "console"):
+                standing_still.enter_context(
+                    daemon.alone(layout, role, threading.Event(), patience_seconds=0)
+                )
+            vault = standing_still.enter_context(closing(Vault.of(layout, GatewayKeys.load(layout))))
+            print(f"{vault.rotate(layout)} entries sealed by a new key; make a new backup, of the keys too")
+        return
+    if parsed.action == "restore" and parsed.keys is not None:
+        content = keys_on_sheet(parsed.keys, _passphrase(parsed))
+        layout.make()
+        with closing(Vault.of(layout, GatewayKeys.make(layout))) as vault:
+            nothing_linked = vault.counts() == (0, 0)
+        if nothing_linked:
+            # It has been sealed by a key that goes, and holds nothing.
+            Vault.remove_empty(layout)
+        take_keys(layout, content, nothing_linked=nothing_linked)
+    keys = GatewayKeys.load(layout)
+    with closing(Vault.of(layout, keys)) as vault:
+        if parsed.action == "restore":
+            print(
+                f"{vault.restore(parsed.file, keys=(keys.vault, *keys.other_vault_keys))} studies came back"
+            )
+            return
+        vault.backup(parsed.file)
+        print(f"{vault.counts()[1]} studies backed up; keep {layout.keys} apart and safe")
+        if parsed.keys is not None:
+            write_file(parsed.keys, sheet_of(layout, _passphrase(parsed)))
+            print(
+                f"the keys are in {parsed.keys}; whoever has both files and the passphrase knows every patient"
+            )
+
+
+def _passphrase(parsed: argparse.Namespace) -> str:
+    if parsed.passphrase_file is not None:
+        try:
+            return str(parsed.passphrase_file.read_text("utf-8")).strip("\r\n")
+        except (OSError, UnicodeDecodeError):
+            raise InvalidInput("passphrase_file", "cannot be read") from None
+    if not sys.stdin.isatty():
+        raise InvalidInput("passphrase_file", "is needed where nobody can be asked")
+    return getpass.getpass("passphrase: ")
+
+
+def _originals(parsed: argparse.Namespace) -> None:
+    from gateway.keys import attributes_key, seal_no_originals, seal_originals_for
+    from teleread.dicom.deid.encrypted import make_recipient, read_recipients
+
+    settings = GatewaySettings.from_file(parsed.data)
+    layout = Layout(settings.data)
+    recipients = layout.keys / "recipients.pem"
+    if parsed.action == "off":
+        seal_no_originals(layout)
+    elif parsed.action == "on" and parsed.certificate is not None:
+        try:
+            pem = parsed.certificate.read_bytes()
+        except OSError:
+            raise InvalidInput("certificate", "cannot be read") from None
+        read_recipients(pem)
+        seal_originals_for(layout, None, pem)
+    elif parsed.action == "on":
+        own, made = attributes_key(layout), None
+        if own is None:
+            own = made = make_recipient(f"originals of {settings.facility_code}", at=clock.now())
+        seal_originals_for(layout, made, own.certificate_pem)
+    if not recipients.exists():
+        print("off: objects that leave carry no originals")
+        return
+    for certificate in read_recipients(recipients.read_bytes()):
+        print(f"on: sealed for {certificate.subject.rfc4514_string()}, number {certificate.serial_number:x}")
+    if parsed.action == "on":
+        print("A gateway that runs does so from its next start.")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import hashlib
 import io
 import json
 import re
+import struct
 import unicodedata
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,37 +24,26 @@ from gateway.seal import IDENTITY_FIELDS, Seal, fill_and_seal, read_identity_fie
 from gateway.vault import VaultStudy
 from teleread.clock import now
 from teleread.dicom.deid.identity import PatientIdentity
+from teleread.domain.doubts import DOUBTS
 from teleread.domain.reporting import canonical_digest
 from teleread.errors import InvalidInput, TelereadError
 from teleread.signatures import check_signatures
 from teleread.wire.packages import ReportPackage
 
-#: Reason -> what people read, Japanese and English. None of them names a patient.
-DOUBTS: dict[str, tuple[str, str]] = {
-    "pdf_changed": ("届いたPDFが配信票のものと一致しません", "The PDF is not the one that the package names"),
-    "pdf_unreadable": ("PDFを読めません", "The PDF cannot be read"),
-    "signature": ("読影医の署名を確認できません", "The reader's signature is not valid over the whole file"),
-    "content_changed": (
-        "署名された内容が配信票と一致しません",
-        "The signed content is not the one that the package names",
-    ),
-    "case_number": ("症例番号が一致しません", "The case numbers differ"),
-    "version": ("版・種別・状態が一致しません", "Version, kind or status differ"),
-    "pseudonym": ("仮名が一致しません", "The pseudonyms differ"),
-    "study": ("検査が一致しません", "The studies differ"),
-    "accession": ("受付番号が一致しません", "The accession numbers differ"),
-    "sex": ("性別が一致しません", "The sexes differ"),
-    "age": ("年齢が一致しません", "The ages differ"),
-    "no_patient_id": ("患者IDが保管庫にありません", "The vault has no patient ID"),
-    "not_printable": (
-        "患者情報に印字できない文字があります",
-        "The identity has a character that cannot be printed",
-    ),
-    "not_filled": ("PDFの記入欄に記入できません", "The fields of the PDF cannot be filled"),
-    "named_report": ("記入後の確認に失敗しました", "The finished report did not pass its check"),
-}
-
 _ATTACHMENT = "report.json"
+#: What pyHanko and the libraries below it raise on a file that somebody has changed.
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    PdfError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 _GETA = "〓"
 _NOT_GIVEN = {"ja": "記載なし", "en": "not given"}
 _GAIJI_NOTE = {"ja": "（〓は書体にない字）", "en": " (〓: not in the typeface)"}
@@ -112,6 +103,24 @@ def _known_age(identity: PatientIdentity) -> float | None:
     return age
 
 
+def _birth_year_differs(signed_content: Mapping[str, Any], identity: PatientIdentity) -> bool:
+    """Whether the year of birth by the signed age and study date is not that of the vault's birth date.
+
+    A header whose own age and birth date contradict each other says nothing: its age is what the reader was shown, and
+    it is compared by itself.
+    """
+    born, own_day = _day(identity.birth_date), _day(identity.study_date)
+    age, own_age = _age_in_years(str(signed_content.get("age"))), _age_in_years(identity.age)
+    day = _day(str(signed_content.get("study_date", ""))) or own_day
+    if born is None or age is None or day is None:
+        return False
+    if own_age is not None and own_day is not None:
+        own_years = (own_day - born).days / 365.25
+        if abs(own_years - own_age) > _AGE_TOLERANCE:
+            return False
+    return abs((day - born).days / 365.25 - age) > _AGE_TOLERANCE
+
+
 def check_right_patient(
     package: ReportPackage, signed_content: Mapping[str, Any], vault_entry: VaultStudy
 ) -> Doubt | None:
@@ -158,6 +167,7 @@ def check_right_patient(
         ),
         ("sex", len(sexes) > 1 or package.sex != signed_content.get("sex")),
         ("age", age_differs),
+        ("birth_year", _birth_year_differs(signed_content, identity)),
         ("no_patient_id", not identity.patient_id.strip()),
     )
     return next((Doubt(reason) for reason, differs in checks if differs), None)
@@ -178,7 +188,7 @@ def read_signed_content(pdf: bytes) -> dict[str, Any]:
         if [str(entry["/UF"]) for entry in files] != [_ATTACHMENT]:
             raise InvalidInput("pdf", "must have one attachment, the report's content")
         content = json.loads(files[0]["/EF"]["/F"].data)
-    except (PdfError, KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise InvalidInput("pdf", f"cannot be read ({type(error).__name__})") from error
     if not isinstance(content, dict):
         raise InvalidInput("pdf", "has a content that is not an object")

@@ -52,7 +52,7 @@ def open_console(settings: GatewaySettings, *, now: Callable[[], datetime] = clo
     layout.make()
     spool = Spool(layout)
     keys = GatewayKeys.load(layout)
-    vault = Vault(layout.vault_database, keys.vault)
+    vault = Vault.of(layout, keys)
     store = ConsoleStore(layout)
     watch.prepare(spool)
     decisions.prepare(spool)

@@ -87,6 +87,7 @@ class FlowCounts:
     reported: int
     unacknowledged: int
     undelivered: int
+    doubted: int
 
 
 def midnight(at: datetime) -> datetime:
@@ -117,6 +118,7 @@ def counts_of(spool: Spool, *, at: datetime) -> FlowCounts:
             " AND coalesce(v.display_status, '') != 'acknowledged'"
         ),
         undelivered=number("SELECT count(*) FROM package WHERE state IN ('held', 'retrying', 'failed')"),
+        doubted=number("SELECT count(*) FROM package WHERE state = 'held'"),
     )
 
 

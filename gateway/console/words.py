@@ -563,6 +563,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "センターにつながりません。受信は続き、つながり次第送ります（待ち {number}件）。",
         "No link to the centre. Receiving goes on; {number} files will be sent when it is back.",
     ),
+    "doubted.banner": (
+        "患者の確認で止まったレポートが{number}件あります。手渡しせず、二人で確かめてください。",
+        "{number} reports were stopped by the patient check. Do not hand them over; two people have to look into it.",
+    ),
     "line.last_failure": ("最後の失敗 {time}", "Last failure {time}"),
     "line.address": ("アドレス", "Address"),
     "line.queue": ("送信待ち", "Waiting to be sent"),

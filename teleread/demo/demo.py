@@ -201,7 +201,7 @@ class RoundTrip:
         with tempfile.TemporaryDirectory(dir=self._road.data) as folder:
             for number, path in enumerate(paths):
                 shutil.copyfile(path, Path(folder) / f"{number:05}")
-            self._road.gateway("import", folder)
+            self._road.gateway("import", folder, "--all-patients", "--all-files")
         self._road.say(f"{len(paths)} files that C-STORE cannot carry were imported at the gateway")
 
     def _account(self, facility_study_uid: str) -> StudyAccount:

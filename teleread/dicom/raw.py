@@ -401,8 +401,8 @@ def read_raw(path: Path) -> RawFile:
     return parse_raw(_load(path))
 
 
-def parse_raw(data: bytes | mmap.mmap) -> RawFile:
-    """Take the bytes of a file apart; see `read_raw`."""
+def parse_raw(data: bytes | mmap.mmap, *, depth: int = 0) -> RawFile:
+    """Take the bytes of a file apart; see `read_raw`. The nesting is counted from `depth`."""
     if data[128:132] == b"DICM":
         at = 132
     elif _plausible_start(data, 0):
@@ -426,13 +426,18 @@ def parse_raw(data: bytes | mmap.mmap) -> RawFile:
         transfer_syntax = _SYNTAX_UIDS[syntax]
     reader = _Reader(data)
     try:
-        elements, reached = reader.elements(at, len(data), syntax)
+        elements, reached = reader.elements(at, len(data), syntax, depth)
     except struct.error as error:
         raise BrokenDataset("truncated", "ends inside an element's header") from error
     rest = data[reached:]
     if any(rest):
         raise BrokenDataset("truncated", "ends inside an element's header")
     return RawFile(data, meta, transfer_syntax, syntax, elements, at, trailing=len(rest))
+
+
+def elements_in(data: bytes, syntax: Syntax) -> list[Element]:
+    """Take a run of whole elements apart; raises BrokenDataset."""
+    return _Reader(data).elements(0, len(data), syntax)[0]
 
 
 def text_before_the_break(path: Path, tag: int) -> str:

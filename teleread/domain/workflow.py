@@ -176,8 +176,8 @@ ROWS: tuple[Row, ...] = (
     _row(Machine.DELIVERY, "failed", "supersede", "superseded", (Who.SYSTEM,), "newer version of the report ready for the same destination", ""),
     # critical finding
     _row(Machine.CRITICAL_FINDING, "raised", "notified", "notified", (Who.READER, Who.COORDINATOR), "who was told, how, when, read-back heard", "start the acknowledgement clock"),
-    _row(Machine.CRITICAL_FINDING, "raised", "escalate", "raised", (Who.SYSTEM,), "not notified within the policy time", "next contact on the ladder"),
-    _row(Machine.CRITICAL_FINDING, "notified", "escalate", "notified", (Who.SYSTEM,), "not acknowledged within the policy time", "next contact on the ladder"),
+    _row(Machine.CRITICAL_FINDING, "raised", "escalate", "raised", (Who.SYSTEM,), "not notified within the policy time, or the report does not come home", "next contact on the ladder"),
+    _row(Machine.CRITICAL_FINDING, "notified", "escalate", "notified", (Who.SYSTEM,), "not acknowledged within the policy time, or the report does not come home", "next contact on the ladder"),
     _row(Machine.CRITICAL_FINDING, "notified", "acknowledge", "acknowledged", (Who.NAMED_DOCTOR,), "the person confirms; opening it is not enough", "stop the clock; order report_delivered where it waited for this"),
     _row(Machine.CRITICAL_FINDING, "acknowledged", "close", "closed", (Who.COORDINATOR, Who.FACILITY), "follow-up planned, or not needed with reason", ""),
     _row(Machine.CRITICAL_FINDING, "raised", "withdraw", "withdrawn", (Who.ASSIGNEE,), "raised in error; nobody told yet", "order report_delivered where it waited for this"),

@@ -502,6 +502,36 @@ def _sweep_one(session: Session, finding: CriticalFinding, at: datetime) -> bool
     return _ask(session, finding, round_number=(newest or 0) + 1, step=0, at=at)
 
 
+def hurry(session: Session, reading_id: int, *, at: datetime) -> int:
+    """Start the ladder at once for a case whose report does not come home; return for how many findings.
+
+    Nobody at the facility can read the report then, so that nothing but a person's voice brings the finding there.
+    """
+    found = session.scalars(
+        select(CriticalFinding)
+        .where(CriticalFinding.reading_id == reading_id, CriticalFinding.state.in_(rules.OPEN))
+        .order_by(CriticalFinding.id)
+        .with_for_update()
+    ).all()
+    for finding in found:
+        newest = session.scalar(
+            select(func.max(CriticalAlert.round)).where(CriticalAlert.finding_id == finding.id)
+        )
+        workflow.apply(
+            session,
+            finding,
+            "escalate",
+            actor=_SYSTEM,
+            at=at,
+            reason="report_not_home",
+            escalations=finding.escalations + 1,
+            escalated_at=at,
+        )
+        _record(session, finding, "critical.hurry", _SYSTEM, at)
+        _ask(session, finding, round_number=(newest or 0) + 1, step=0, at=at)
+    return len(found)
+
+
 def _reached_nobody(session: Session, finding: CriticalFinding, round_number: int, at: datetime) -> bool:
     steps = session.scalars(
         select(CriticalAlert).where(

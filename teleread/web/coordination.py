@@ -10,6 +10,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from teleread import clock
 from teleread.dicomweb.context import actor, centre
 from teleread.domain.access import Action, allows
+from teleread.domain.doubts import DOUBTS
 from teleread.errors import StateChangedMeanwhile, TransitionNotAllowed
 from teleread.services import coordination as people_and_boxes
 from teleread.services import critical, delivery, ingest, reading
@@ -190,6 +191,12 @@ def _by_minutes_left(row: BoardRow) -> tuple[bool, int]:
     return minutes is None, minutes or 0
 
 
+def _reason_words(reason: str) -> str:
+    """Return a facility's doubt in words; what a destination said stays as it is."""
+    words = DOUBTS.get(reason)
+    return reason if words is None else words[0 if language() == "ja" else 1]
+
+
 def _delivery_row(one: delivery.TroubledDelivery) -> DeliveryRow:
     return DeliveryRow(
         case_number=one.case_number,
@@ -198,7 +205,7 @@ def _delivery_row(one: delivery.TroubledDelivery) -> DeliveryRow:
         version=one.version,
         state_key=f"delivery.{one.state}",
         since=moment(one.since),
-        reason=one.reason,
+        reason=_reason_words(one.reason),
         attempts=one.attempts,
         retriable=one.state == "failed" and allows(actor(), Action.MOVE_DELIVERY),
     )

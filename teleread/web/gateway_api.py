@@ -10,7 +10,7 @@ from teleread import clock
 from teleread.dicomweb.context import actor, centre
 from teleread.errors import InvalidInput
 from teleread.services import critical as findings
-from teleread.services import delivery, facilities, ingest, orders, reading
+from teleread.services import delivery, facilities, homecoming, ingest, orders, reading
 from teleread.storage.session import transaction
 from teleread.wire.critical import CriticalAcknowledgement, CriticalList
 from teleread.wire.heartbeat import Heartbeat
@@ -85,7 +85,7 @@ def package_event(package_id: str) -> ResponseReturnValue:
     """Note what happened to a package; saying it again changes nothing."""
     message = PackageEvent.from_json(_document())
     with transaction(centre().engine) as session:
-        state = delivery.record_event(session, package_id, message, actor=actor(), at=clock.now())
+        state = homecoming.note_event(session, package_id, message, actor=actor(), at=clock.now())
     return jsonify({"state": state})
 
 

@@ -20,11 +20,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.deidentify import link_study
+from gateway.keys import GatewayKeys
+from gateway.layout import Layout
+from gateway.vault import Vault
 from teleread import clock
 from teleread.demo.demo import RoundTrip
 from teleread.demo.road import FACILITY_CODE, Road
 from teleread.demo.study import write_study
 from teleread.dicom.deid.deidentify import deidentify_file
+from teleread.dicom.deid.encrypted import make_recipient
 from teleread.dicom.deid.profile import FacilityKeys
 from teleread.domain.access import system_actor
 from teleread.rendering.context import ReportContent
@@ -113,6 +118,39 @@ def _ratios(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> dic
         return statistics.median((a["files"] / a[what]) / (b["files"] / b[what]) for a, b in pairs)
 
     return {"by_the_clock": round(of("seconds"), 2), "by_processor_time": round(of("cpu"), 2)}
+
+
+def originals() -> None:
+    """Milliseconds that the Encrypted Attributes, and the vault's original UIDs, cost an instance."""
+    with _folder() as folder:
+        source = _copies(folder / "in", 3)
+        sealing = FacilityKeys(b"u" * 32, b"p" * 32, make_recipient("bench", at=clock.now()).certificate_pem)
+        spent: dict[str, list[float]] = {"plain": [], "sealed": [], "vault": []}
+        grown: list[int] = []
+        layout = Layout(folder / "data")
+        layout.make()
+        vault = Vault.of(layout, GatewayKeys.make(layout))
+        for path in source:
+            sizes = {}
+            for name, keys in (("plain", KEYS), ("sealed", sealing)):
+                began = time.perf_counter()
+                result = deidentify_file(path, folder / f"{name}.dcm", keys=keys)
+                spent[name].append((time.perf_counter() - began) * 1000)
+                assert result.outcome == "clean", result.reason
+                sizes[name] = result.size
+            grown.append(sizes["sealed"] - sizes["plain"])
+            began = time.perf_counter()
+            link_study(vault, result)
+            spent["vault"].append((time.perf_counter() - began) * 1000)
+        vault.close()
+    tell(
+        "originals",
+        instances=len(source),
+        ms_plain=spread(spent["plain"], 2),
+        ms_sealed=spread(spent["sealed"], 2),
+        ms_vault=spread(spent["vault"], 2),
+        bytes_more=round(statistics.median(grown)),
+    )
 
 
 def report_pdf() -> None:
@@ -340,6 +378,7 @@ FIRST_PAINT = """() => new Promise((done) => new PerformanceObserver((list, self
 
 BENCHES: dict[str, Callable[[], None]] = {
     "deidentification": deidentification,
+    "originals": originals,
     "report_pdf": report_pdf,
     "c_store": c_store,
     "round_trip": round_trip,

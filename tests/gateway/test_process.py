@@ -185,8 +185,8 @@ def test_files_from_a_disk_take_the_same_way(
     (disk / "letter.txt").write_text("not DICOM")
     (disk / "deep" / "one.dcm").write_bytes(file_bytes(instance()))
     (disk / "link.dcm").symlink_to(disk / "deep" / "one.dcm")
-    assert main(["import", str(disk), "--data", str(data)]) == 0
-    assert "2 files taken" in capsys.readouterr().out
+    assert main(["import", str(disk), "--all-files", "--data", str(data)]) == 0
+    assert "2 taken" in capsys.readouterr().out
     assert status(data)["totals"]["received"] == 2
     with started(data):
         wait_until(lambda: status(data)["totals"]["acknowledged"] == 1, seconds=60)

@@ -1,14 +1,24 @@
 """The vault: who is who, sealed, and never two people in one."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway import keys as keys_module
+from gateway import vault as vault_module
+from gateway.daemon import alone
+from gateway.durable import connect
+from gateway.keys import GatewayKeys, keys_on_sheet, sheet_of, take_keys
+from gateway.layout import Layout
+from gateway.main import main
 from gateway.vault import LinkDoubt, Vault, VaultStudy
 from teleread.dicom.deid.identity import PatientIdentity
-from teleread.errors import InvalidInput, NotFound
+from teleread.errors import InvalidInput, NotFound, Unavailable
+from tests.gateway.facility import layout_of, settings_of
 
 KEY = bytes(range(32))
 IDENTITY = PatientIdentity(
@@ -112,3 +122,145 @@ def test_a_backup_of_another_key_or_no_backup_at_all_is_refused(vault: Vault, tm
             other.restore(tmp_path / source)
     assert other.counts() == (0, 0)
     other.close()
+
+
+# Keys
+
+
+UIDS = {f"1.2.392.200036.9116.2.5.1.{number}" for number in range(21)}
+
+
+class PowerCut(BaseException):
+    """Not an error that anybody could handle."""
+
+
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    monkeypatch.setattr(vault_module, "_ROWS_OF_UIDS", 4)
+    layout = layout_of(settings_of(tmp_path / "box"))
+    settings_of(tmp_path / "box").write()
+    with closing(Vault.of(layout, GatewayKeys.make(layout))) as vault:
+        for uid in sorted(UIDS):
+            vault.link(ENTRY, [uid])
+        vault.keep_form("O1", {"name": "山田"})
+    return layout
+
+
+def reopened(layout: Layout) -> closing[Vault]:
+    return closing(Vault.of(layout, GatewayKeys.load(layout)))
+
+
+def assert_whole(layout: Layout) -> None:
+    with reopened(layout) as vault:
+        assert vault.study("2.25.1") == ENTRY
+        assert vault.uids("2.25.1") == UIDS
+        assert vault.form("O1") == {"name": "山田"}
+        # The patient is found again by the ID, so a doubt is still a doubt.
+        with pytest.raises(LinkDoubt):
+            vault.link(replace(ENTRY, centre_study_uid="2.25.2", identity=replace(IDENTITY, sex="F")))
+
+
+def test_original_uids_come_back_and_lie_close_together(layout: Layout) -> None:
+    assert_whole(layout)
+    with closing(connect(layout.vault_database)) as connection:
+        (rows,) = connection.execute("SELECT count(*) FROM uids").fetchone()
+        assert rows <= 4
+    data = layout.vault_database.read_bytes()
+    assert b"200036.9116" not in data
+
+
+def test_a_new_key_opens_everything_and_the_old_one_nothing(layout: Layout, tmp_path: Path) -> None:
+    before = GatewayKeys.load(layout)
+    with reopened(layout) as vault:
+        vault.backup(tmp_path / "backup")
+        assert vault.rotate(layout) > 3
+        vault.link(replace(ENTRY, centre_study_uid="2.25.3"))
+    after = GatewayKeys.load(layout)
+    assert after.vault != before.vault
+    assert (after.uid, after.pseudonym) == (before.uid, before.pseudonym)
+    assert_whole(layout)
+    with pytest.raises(InvalidInput):
+        Vault.of(layout, before)
+    # A backup of the time before is still one.
+    layout.vault_database.unlink()
+    with reopened(layout) as vault:
+        assert vault.restore(tmp_path / "backup", keys=after.other_vault_keys) == 1
+    assert_whole(layout)
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_change_of_keys_that_is_cut_off_leaves_a_vault_that_opens(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    steps = iter(range(100))
+
+    def or_a_power_cut(function: Callable[..., object]) -> Callable[..., object]:
+        def called(*arguments: object, **named: object) -> object:
+            if next(steps) == step:
+                raise PowerCut
+            return function(*arguments, **named)
+
+        return called
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keys_module, "write_file", or_a_power_cut(keys_module.write_file))
+        patch.setattr(keys_module, "sync_folder", or_a_power_cut(keys_module.sync_folder))
+        patch.setattr(vault_module, "settle_vault_key", or_a_power_cut(vault_module.settle_vault_key))
+        patch.setattr(vault_module, "next_vault_key", or_a_power_cut(vault_module.next_vault_key))
+        patch.setattr(Vault, "_seal_all", or_a_power_cut(Vault._seal_all))
+        with suppress(PowerCut), reopened(layout) as vault:
+            vault.rotate(layout)
+    assert_whole(layout)
+    with reopened(layout) as vault:
+        vault.settle_keys(layout, GatewayKeys.load(layout))
+        vault.rotate(layout)
+    assert_whole(layout)
+    assert not (layout.keys / "vault-next.key").exists()
+
+
+def test_a_vault_that_somebody_else_gave_another_key_is_not_written_by_the_old_one(layout: Layout) -> None:
+    with reopened(layout) as running, reopened(layout) as vault:
+        vault.rotate(layout)
+        with pytest.raises(Unavailable):
+            running.link(replace(ENTRY, centre_study_uid="2.25.2"))
+
+
+def test_a_fresh_machine_takes_backup_and_keys_by_command(
+    layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = tmp_path / "words"
+    words.write_text("three plain words\n")
+    files = [str(tmp_path / "backup"), "--keys", str(tmp_path / "sheet"), "--passphrase-file", str(words)]
+    settings_of(tmp_path / "fresh").write()
+    fresh = layout_of(settings_of(tmp_path / "fresh"))
+    GatewayKeys.make(fresh)
+    assert main(["vault", "rotate", "--data", str(layout.data)]) == 0
+    assert main(["vault", "backup", *files, "--data", str(layout.data)]) == 0
+    assert b"three plain" not in (tmp_path / "sheet").read_bytes()
+    assert main(["vault", "restore", *files, "--data", str(fresh.data)]) == 0
+    assert "1 studies came back" in capsys.readouterr().out
+    assert GatewayKeys.load(fresh) == GatewayKeys.load(layout)
+    assert_whole(fresh)
+    words.write_text("three other words")
+    assert main(["vault", "restore", *files, "--data", str(fresh.data)]) == 1
+    assert "passphrase" in capsys.readouterr().err
+
+
+def test_keys_that_were_used_are_never_replaced(layout: Layout, tmp_path: Path) -> None:
+    other = layout_of(settings_of(tmp_path / "other"))
+    before = GatewayKeys.make(other)
+    (tmp_path / "sheet").write_bytes(sheet_of(layout, "three plain words"))
+    content = keys_on_sheet(tmp_path / "sheet", "three plain words")
+    with pytest.raises(InvalidInput):
+        take_keys(other, content, nothing_linked=False)
+    assert GatewayKeys.load(other) == before
+    with pytest.raises(InvalidInput):
+        sheet_of(layout, "short")
+
+
+def test_rotation_waits_for_a_gateway_that_stands_still(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone(layout, "work", threading.Event()):
+        assert main(["vault", "rotate", "--data", str(layout.data)]) == 1
+    assert "work" in capsys.readouterr().err

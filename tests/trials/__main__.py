@@ -17,8 +17,11 @@ from teleread.supervisor import python
 from tests.dicom.deid import oracle
 from tests.e2e.identity import leaks
 from tests.e2e.kills import VICTIMS, chosen, travel, travel_struck
+from tests.gateway.right_patient import crossed_and_refused
 from tests.gateway.test_logs import run_over, tokens_in
+from tests.gateway.test_reidentify import one_byte_changed
 from tests.trials.doors import guess_times, id_times, statements
+from tests.trials.home import home as home_again
 from tests.trials.test_deidentify_shared import SHARED, samples
 
 KILLS = 20
@@ -259,7 +262,34 @@ def properties() -> bool:
     return done.returncode == 0
 
 
+PAIRS = 10_000
+BYTES = 400
+
+
+def right_patient() -> bool:
+    """Ten thousand pairs, mixed up in every way; and signed reports with one byte changed, wherever it is."""
+    crossed, refused = crossed_and_refused(PAIRS)
+    named, why = one_byte_changed(BYTES)
+    told = {
+        "pairs": PAIRS,
+        "crossed": crossed,
+        "refused": refused,
+        "bytes": BYTES,
+        "named": named,
+        "why": why,
+    }
+    print(json.dumps({"trial": "right_patient", **told}), flush=True)
+    return not (crossed or refused or named)
+
+
+def home() -> bool:
+    """Every public sample home again, by what it carries sealed and by the vault."""
+    with tempfile.TemporaryDirectory(prefix="teleread-trials-") as folder:
+        return SHARED.is_dir() and home_again(SHARED, Path(folder))
+
+
 TRIALS = {
+    "home": home,
     "deidentification": deidentification,
     "doors": doors,
     "input": shared_input,
@@ -269,6 +299,7 @@ TRIALS = {
     "profile": profile,
     "properties": properties,
     "sql": sql,
+    "right_patient": right_patient,
 }
 
 

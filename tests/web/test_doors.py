@@ -369,10 +369,20 @@ def test_a_coordinator_offers_a_failed_report_again(house: House) -> None:
     number = place.send(clean_study())
     writer = place.person("writer", "reader")
     package = place.package(number, writer)
-    for event, reason in (("handed_over", ""), ("gave_up", "0x0122")):
+    for event, reason in (
+        ("handed_over", ""),
+        ("identity_doubt", "sex"),
+        ("released", "sex"),
+        ("gave_up", "0x0122"),
+    ):
         with place.session() as session:
             message = PackageEvent(event=event, at=place.at, reason=reason)
             delivery.record_event(session, package.package_id, message, actor=place.gateway, at=place.at)
+        if event == "identity_doubt":
+            # The facility's doubt stands on the board in words.
+            assert (
+                "The sexes differ" in house.signed_in("coordinator").get("/coordination", base_url=BASE).text
+            )
     client = house.signed_in("coordinator")
     page = client.get("/coordination", base_url=BASE).text
     assert f"/coordination/{number}/retry" in page

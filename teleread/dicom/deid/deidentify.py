@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from teleread import __version__
+from teleread.dicom.deid.encrypted import with_originals
 from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of, plain_id
 from teleread.dicom.deid.pixels import expected_pixel_bytes, pixels_missing, reason_to_hold
 from teleread.dicom.deid.profile import (
@@ -115,6 +116,8 @@ class DeidResult:
         Stand-in of the accession number; empty when there was none.
     identity : PatientIdentity or None
         As read from this file's header; of a broken file at most its study UID; None when it could not be read.
+    replaced_uids : tuple of str
+        Original UIDs that have another one in the written file.
     """
 
     outcome: str
@@ -130,6 +133,7 @@ class DeidResult:
     pseudonym: str = ""
     accession: str = ""
     identity: PatientIdentity | None = None
+    replaced_uids: tuple[str, ...] = ()
 
 
 def age_at(birth_date: str, study_date: str) -> str:
@@ -563,10 +567,12 @@ def _head(raw: RawFile, sop_uid: str) -> bytes:
 
 
 def _pieces(
-    raw: RawFile, rewriter: _Rewriter, inserted: dict[int, tuple[str, bytes]], head: bytes
+    raw: RawFile, rewriter: _Rewriter, inserted: dict[int, tuple[str, bytes]], head: bytes, sop_uid: str
 ) -> Iterator[bytes | memoryview]:
     yield head
     dataset = rewriter.dataset(inserted)
+    if rewriter.keys.recipients_pem:
+        dataset = with_originals(raw, dataset, rewriter.keys.recipients_pem, sop_uid)
     if raw.transfer_syntax != DEFLATED:
         yield from dataset
         return
@@ -651,6 +657,11 @@ def _identity(raw: RawFile) -> PatientIdentity:
         _identities.clear()
     _identities[key] = identity
     return identity
+
+
+def _replaced_uids(raw: RawFile, referred_to: set[bytes]) -> tuple[str, ...]:
+    own = {raw.text(tag) for tag in (0x00080018, 0x0020000D, 0x0020000E, 0x00200052)} - {""}
+    return tuple(sorted(own | {uid.decode("latin-1") for uid in referred_to}))
 
 
 def _held_broken(source: Path, broken: BrokenDataset) -> DeidResult:
@@ -754,7 +765,9 @@ def deidentify_file(
     head = _head(raw, names["sop_instance_uid"])
     part = target.with_name(target.name + ".part")
     try:
-        sha256, size = _written(part, _pieces(raw, rewriter, inserted, head), durable=durable)
+        sha256, size = _written(
+            part, _pieces(raw, rewriter, inserted, head, names["sop_instance_uid"]), durable=durable
+        )
         leak = _identity_left(raw, part, head, rewriter)
         if leak is not None:
             part.unlink()
@@ -767,5 +780,13 @@ def deidentify_file(
     if durable:
         _sync_folder(target.parent)
     return DeidResult(
-        "clean", "", "", sha256, size, **names, sop_class_uid=raw.text(0x00080016), identity=own
+        "clean",
+        "",
+        "",
+        sha256,
+        size,
+        **names,
+        sop_class_uid=raw.text(0x00080016),
+        identity=own,
+        replaced_uids=() if keep_uids else _replaced_uids(raw, rewriter.original_uids),
     )

@@ -33,10 +33,14 @@ class Option(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FacilityKeys:
-    """The facility's secrets, 32 bytes each; they never leave the gateway."""
+    """The facility's secrets, 32 bytes each; they never leave the gateway.
+
+    `recipients_pem`, no secret, has the certificates that originals are sealed for in the objects; none by default.
+    """
 
     uid_key: bytes
     pseudonym_key: bytes
+    recipients_pem: bytes = b""
 
     def __repr__(self) -> str:
         return "FacilityKeys(…)"

@@ -323,6 +323,8 @@ def test_two_different_people_release_a_report_that_the_check_stopped(box: Box) 
     box.at_centre("final")
     package = box.report("held", reason="sex")
     first, second = box.signed_in("operator"), box.signed_in("doctor")
+    banner = TEXTS["doubted.banner"][0].format(number=1)
+    assert banner in first.get("/studies").text
     assert first.post(f"/reports/{package}/release", note="").status_code == 200
     assert first.post(f"/reports/{package}/release", note="性別を受付で確認").status_code == 303
     assert (
@@ -331,6 +333,7 @@ def test_two_different_people_release_a_report_that_the_check_stopped(box: Box) 
     row = box.console.spool.connection.execute("SELECT state FROM package").fetchone()
     assert row["state"] == "held"
     assert second.post(f"/reports/{package}/release", note="カルテと照合").status_code == 303
+    assert banner not in second.get("/studies").text
     row = box.console.spool.connection.execute("SELECT state, reason FROM package").fetchone()
     assert (row["state"], row["reason"]) == ("in_transit", "sex")
     events = box.console.spool.connection.execute("SELECT actor, event FROM event WHERE machine = 'delivery'")
