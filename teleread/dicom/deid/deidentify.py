@@ -213,8 +213,6 @@ _CONTENT_SEQUENCE = 0x0040A730
 
 #: Always among what is looked through, because the others are read by it.
 _CHARACTER_SET = 0x00080005
-#: What says how many bytes the pixels have (PS3.3 C.7.6.3).
-_GEOMETRY = frozenset({0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011, 0x00280100})
 #: Longer elements are not kept for the next file.
 _KNOWN_SIZE, _KNOWN_COUNT = 4096, 8192
 _FOREIGN_UID = re.compile(rb"(?<![0-9.])(?!1\.2\.840\.10008\.|2\.25\.)[0-9]+(?:\.[0-9]+){3,}")
@@ -592,20 +590,15 @@ def _identity_left(raw: RawFile, part: Path, head: bytes, rewriter: _Rewriter) -
     """Return where a piece of the patient is left in what has been written, or None.
 
     All of it is looked through; an element that came out the same for an earlier file of the patient was looked through
-    then. Pixel bytes are those of the original, so they are read there and not a second time from the disk.
+    then. Frames that are not plain samples can hold comments: there, all that has been written is read again.
     """
-    if raw.transfer_syntax == DEFLATED:
-        return _first_leak(read_raw(part), rewriter)
-    if rewriter.fresh:
-        leak = _first_leak(parse_raw(head + b"".join(rewriter.fresh)), rewriter)
-        if leak is not None:
-            return leak
     drawn = [each for each in raw.elements if each.tag in PIXEL_TAGS]
-    if not drawn or (len(drawn) == 1 and _samples_only(raw, drawn[0])):
+    plain = not drawn or (len(drawn) == 1 and _samples_only(raw, drawn[0]))
+    if raw.transfer_syntax == DEFLATED or not plain:
+        return _first_leak(read_raw(part), rewriter)
+    if not rewriter.fresh:
         return None
-    geometry = [each for each in raw.elements if each.tag in _GEOMETRY]
-    pixels = RawFile(raw.data, {}, raw.transfer_syntax, raw.syntax, geometry + drawn, raw.dataset_at)
-    return _first_leak(pixels, rewriter)
+    return _first_leak(parse_raw(head + b"".join(rewriter.fresh)), rewriter)
 
 
 def _first_leak(raw: RawFile, rewriter: _Rewriter) -> Leak | None:

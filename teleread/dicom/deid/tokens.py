@@ -399,9 +399,9 @@ class IdentityTokens:
     sure_pattern: re.Pattern[str]
     kinds: tuple[tuple[str, re.Pattern[str]], ...]
     forms: tuple[ByteForm, ...]
-    _automaton: ahocorasick_rs.BytesAhoCorasick
+    _automaton: ahocorasick_rs.BytesAhoCorasick = field(repr=False, compare=False)
     _known: dict[tuple[bytes, tuple[str, ...], str], bytes | tuple[str, str] | None] = field(
-        default_factory=dict, repr=False
+        default_factory=dict, repr=False, compare=False
     )
 
     def in_text(self, text: str, *, own_only: bool = False) -> bool:
