@@ -165,6 +165,8 @@ def furnish(house: House) -> tuple[Page, ...]:
         Page("account", "reader", "/account"),
         Page("styleguide", "reader", "/styleguide"),
         Page("coordination", "coordinator", "/coordination"),
+        Page("contacts", "coordinator", "/contacts"),
+        Page("contacts-ladder", "coordinator", "/contacts/midori"),
         Page("status", "midori", "/status"),
         Page("admin", "admin", "/admin"),
         Page("first-run", "admin", "/admin/first-run"),
