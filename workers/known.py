@@ -1,8 +1,10 @@
 """Jobs by name from a fixed list: what else lies in Redis is data, and is never called."""
 
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
+from rq import Worker
 from rq.job import Job
 
 from teleread.errors import NotAllowed
@@ -39,3 +41,14 @@ class KnownJob(Job):
     @property
     def stopped_callback(self) -> None:
         """None: our jobs have no callbacks."""
+
+
+class KnownWorker(Worker):
+    """A worker that remembers whether it was told to stop: RQ ends its loop in the same way when something broke it."""
+
+    was_told_to_stop = False
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Stop after the job at hand."""
+        self.was_told_to_stop = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]

@@ -10,16 +10,18 @@ from collections.abc import Sequence
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Queue, Worker
+from rq import Queue
+from rq.exceptions import StopRequested
 
 from teleread import clock, logs
 from teleread.errors import TelereadError
 from teleread.jobs import JOBS
 from teleread.settings import ServerSettings
 from teleread.storage.session import open_engine
-from workers.known import KnownJob
+from workers.known import KnownJob, KnownWorker
 from workers.relay import HEARTBEAT_SECONDS, relay
 from workers.schedule import Schedule
+from workers.unreadable import remove_unreadable
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +42,16 @@ def work(settings: ServerSettings, stop: threading.Event, *, burst: bool = False
     warm_up()
     _log.info("ready for %s", ", ".join(name for name in JOBS if hasattr(jobs, name)))
     names = sorted({policy.queue for policy in JOBS.values()})
-    while not stop.is_set():
+    worker: KnownWorker | None = None
+    # The signals belong to the newest worker, between its loop and the next one's too.
+    while not stop.is_set() and not (worker is not None and worker.was_told_to_stop):
         try:
             connection = Redis.from_url(settings.redis_url)
             queues = [
                 Queue(name, connection=connection, serializer="json", job_class=KnownJob) for name in names
             ]
-            worker = Worker(
+            remove_unreadable(connection)
+            worker = KnownWorker(
                 queues,
                 connection=connection,
                 serializer="json",
@@ -54,11 +59,16 @@ def work(settings: ServerSettings, stop: threading.Event, *, burst: bool = False
                 job_monitoring_interval=HEARTBEAT_SECONDS,
             )
             worker.work(burst=burst)
+            if burst or worker.was_told_to_stop:
+                return
+            # Something that it met broke the loop; what cannot be read is taken out before the next.
+            _log.warning("the worker's loop ended without being told to; it begins anew")
+            stop.wait(PAUSE_AFTER_FAILURE_SECONDS)
         except RedisError as error:
             _log.warning("the queue does not answer (%s)", type(error).__name__)
             stop.wait(PAUSE_AFTER_FAILURE_SECONDS)
-            continue
-        return
+        except StopRequested:
+            return
 
 
 def hand_out(settings: ServerSettings, stop: threading.Event) -> None:

@@ -68,7 +68,7 @@ SHOWN = {
     "people": "admin.users",
     "record": "admin.audit_search",
     "contacts": "contacts.facilities",
-    "contacts-facility": "contacts.facility",
+    "contacts-ladder": "contacts.facility",
 }
 
 
@@ -251,7 +251,7 @@ def furnish(house: House, *, body: bool = False) -> tuple[Page, ...]:
         Page("styleguide", "reader", "/styleguide"),
         Page("coordination", "coordinator", "/coordination"),
         Page("contacts", "coordinator", "/contacts"),
-        Page("contacts-facility", "coordinator", "/contacts/midori"),
+        Page("contacts-ladder", "coordinator", "/contacts/midori"),
         Page("status", "midori", "/status"),
         Page("admin", "admin", "/admin"),
         Page("first-run", "admin", "/admin/first-run"),

@@ -108,14 +108,40 @@ def test_a_pickle_in_any_queue_result_or_registry_is_never_loaded(target: Target
         for registry in REGISTRIES:
             connection.zadd(f"rq:{registry}:{queue}", {f"{queue}-raw": 1, f"{queue}-packed": 1})
     connection.sadd("rq:workers", raw)
-    # A worker that meets bytes which are no text may end, and is started again; it does not run them.
     worker = target.backstage.start("work")
     relay(target.backstage.place.engine, connection, at=clock.now())
     until(lambda: target.queued() == 0 or worker.poll() is not None)
+    assert not target.canary.exists()
+    assert worker.poll() is None
+
+
+def test_bytes_that_are_no_text_end_no_worker_and_our_own_work_goes_on(target: Target) -> None:
+    raw = pickle.dumps(Gadget(target.canary))
+    connection, place = target.connection, target.backstage.place
+    ours = zlib.compress(json.dumps(["workers.jobs.render_report", None, [10**9], {}]).encode())
+    for name, value in (("description", raw), ("meta", raw), ("exc_info", raw), ("created_at", raw)):
+        target.push(name, ours, **{name: value})
+    for queue in QUEUES:
+        connection.lpush(f"rq:queue:{queue}", raw)
+        for registry in REGISTRIES:
+            names = [f"{queue}-{name}" for name in ("description", "meta", "exc_info", "created_at")]
+            connection.zadd(f"rq:{registry}:{queue}", {raw: 1, raw[::-1]: 10**10, **dict.fromkeys(names, 1)})
+    for known in ("rq:workers", "rq:queues", f"rq:workers:{QUEUES[0]}"):
+        connection.sadd(known, raw)
+    _, reader, rendering_id = ask_for_page(place)
+    worker = target.backstage.start("work")
+    assert relay(place.engine, connection, at=clock.now()) == 1
+    until(lambda: state(place, reader, rendering_id).state == "ready" or worker.poll() is not None)
+    until(lambda: target.queued() == 0 or worker.poll() is not None)
+    # Those were there before it began; these come while it waits.
     for queue in QUEUES:
         connection.rpush(f"rq:queue:{queue}", raw)
-        for registry in REGISTRIES:
-            connection.zadd(f"rq:{registry}:{queue}", {raw: 1, packed: 10**10})
-    again = target.backstage.start("work")
-    until(lambda: target.queued() == 0 or again.poll() is not None)
+    target.push("late", target.call())
+    keys = [f"rq:job:{queue}-late" for queue in QUEUES]
+    until(
+        lambda: all(connection.hget(key, "status") == b"failed" for key in keys) or worker.poll() is not None
+    )
+    assert worker.poll() is None
+    worker.terminate()
+    assert worker.wait(60) == 0
     assert not target.canary.exists()
