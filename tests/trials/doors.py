@@ -35,7 +35,8 @@ _LOOKS = 25
 
 
 @contextmanager
-def _house() -> Iterator[House]:
+def a_house() -> Iterator[House]:
+    """Lay a centre for a trial."""
     with tempfile.TemporaryDirectory(prefix="teleread-trials-") as folder:
         house = make_house(Path(folder) / "centre")
         try:
@@ -64,7 +65,7 @@ def guess_times() -> dict[str, Any]:
     """Return the medians of a refused sign-in for names that are there and names that are not, in milliseconds."""
 
     told: dict[str, Any] = {}
-    with _house() as house:
+    with a_house() as house:
         names = [f"known{number}" for number in range(_ACCOUNTS)]
         for name in names:
             house.person(name, ["reader"])
@@ -88,7 +89,7 @@ def guess_times() -> dict[str, Any]:
 def id_times() -> dict[str, Any]:
     """Return the greatest difference, in milliseconds, between an id of another facility and one of nobody."""
     found: list[tuple[float, str, str]] = []
-    with _house() as house:
+    with a_house() as house:
         own, other = _tenant(house, "own-clinic", 7001), _tenant(house, "other-clinic", 7101)
         for role in sorted(PERSONS_ROLES - {Role.FACILITY}):
             house.person(f"matrix-{role}", [role])
@@ -174,7 +175,7 @@ def statements() -> dict[str, Any]:
         return {"missing": "sqlmap, which could not be installed"}
     only = os.environ.get("FORMS", "")
     injectable, tried, faults = [], 0, 0
-    with _house() as house, served(house) as address, tempfile.TemporaryDirectory() as output:
+    with a_house() as house, served(house) as address, tempfile.TemporaryDirectory() as output:
         for form in FORMS:
             if only and only not in form.path:
                 continue
