@@ -20,9 +20,10 @@ from tests.e2e.kills import VICTIMS, chosen, travel, travel_struck
 from tests.gateway.right_patient import crossed_and_refused
 from tests.gateway.test_logs import run_over, tokens_in
 from tests.gateway.test_reidentify import one_byte_changed
-from tests.trials.doors import guess_times, id_times, statements
+from tests.trials.doors import a_house, guess_times, id_times, statements
 from tests.trials.home import home as home_again
 from tests.trials.test_deidentify_shared import SHARED, samples
+from tests.web.test_logs import a_day
 
 KILLS = 20
 
@@ -72,6 +73,8 @@ def shared_input() -> bool:
     with tempfile.TemporaryDirectory(prefix="teleread-trials-") as folder:
         done = subprocess.run(
             python("-m", "teleread.demo.demo", "--once", "--data", f"{folder}/demo", "--input", str(SHARED)),
+            # The centre's data folder holds its logs: what is searched below is searched in them too.
+            env={**os.environ, "TELEREAD_LOG_LEVEL": "DEBUG"},
             stdout=subprocess.PIPE,
             text=True,
             check=False,
@@ -161,7 +164,7 @@ def deidentification() -> bool:
 
 
 def logs() -> bool:
-    """Every public sample through a box that logs at DEBUG: no word of a patient in any log."""
+    """Every public sample through a box and a centre that log at DEBUG: no word of a patient, no secret in any log."""
     files = samples()
     with tempfile.TemporaryDirectory(prefix="teleread-trials-") as folder:
         warnings.simplefilter("ignore")
@@ -169,9 +172,16 @@ def logs() -> bool:
         # Words of a patient that are words of a log's own lines ("debug", "error") are told, not counted away.
         wanted = {token for path in files for token in tokens_in(path)}
         found = sorted(token.decode("utf-8", "replace") for token in wanted if token in said)
+        with a_house() as house:
+            centre = a_day(house, files)
+        told_there = sorted(
+            token.decode("utf-8", "replace") for token in wanted if token in centre.log.encode()
+        )
+        secrets_there = sum(secret in centre.log for secret in centre.secrets)
     told = {"files": len(files), "taken": taken, "bytes": len(said), "tokens": len(wanted), "found": found}
+    told |= {"centre_bytes": len(centre.log), "centre_found": told_there, "centre_secrets": secrets_there}
     print(json.dumps({"trial": "logs", **told}, ensure_ascii=False), flush=True)
-    return bool(files) and not found
+    return bool(files) and not found and not told_there and not secrets_there
 
 
 def profile() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -14,7 +15,7 @@ import time
 import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ _LOOKS = 25
 
 
 @contextmanager
-def _house() -> Iterator[House]:
+def a_house() -> Iterator[House]:
+    """Lay a centre for a trial."""
     with tempfile.TemporaryDirectory(prefix="teleread-trials-") as folder:
         house = make_house(Path(folder) / "centre")
         try:
@@ -64,7 +66,7 @@ def guess_times() -> dict[str, Any]:
     """Return the medians of a refused sign-in for names that are there and names that are not, in milliseconds."""
 
     told: dict[str, Any] = {}
-    with _house() as house:
+    with a_house() as house:
         names = [f"known{number}" for number in range(_ACCOUNTS)]
         for name in names:
             house.person(name, ["reader"])
@@ -88,7 +90,7 @@ def guess_times() -> dict[str, Any]:
 def id_times() -> dict[str, Any]:
     """Return the greatest difference, in milliseconds, between an id of another facility and one of nobody."""
     found: list[tuple[float, str, str]] = []
-    with _house() as house:
+    with a_house() as house:
         own, other = _tenant(house, "own-clinic", 7001), _tenant(house, "other-clinic", 7101)
         for role in sorted(PERSONS_ROLES - {Role.FACILITY}):
             house.person(f"matrix-{role}", [role])
@@ -174,7 +176,12 @@ def statements() -> dict[str, Any]:
         return {"missing": "sqlmap, which could not be installed"}
     only = os.environ.get("FORMS", "")
     injectable, tried, faults = [], 0, 0
-    with _house() as house, served(house) as address, tempfile.TemporaryDirectory() as output:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    with a_house() as house, served(house) as number, tempfile.TemporaryDirectory() as output:
+        # By a host name, or nobody could ask for a security key.
+        address = number.replace("127.0.0.1", "localhost")
+        here = house.app.extensions["teleread"]
+        house.app.extensions["teleread"] = replace(here, settings=replace(here.settings, public_url=address))
         for form in FORMS:
             if only and only not in form.path:
                 continue

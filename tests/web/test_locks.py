@@ -10,7 +10,11 @@ import re
 import pyotp
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
+from teleread.storage.models.accounts import User
+from teleread.storage.models.readings import Reading
+from teleread.storage.session import transaction
 from teleread.web.security import COOKIE, safe_next
 from tests.web.conftest import BASE, PASSWORD, House, csrf
 
@@ -175,3 +179,27 @@ def test_the_audit_log_is_searched_and_its_export_says_how_many_rows(house: Hous
     assert "Administrator" in found
     assert "Security keys" not in admin.get("/admin/users", base_url=BASE).text
     assert admin.get("/admin/first-run", base_url=BASE).text.count("<li>") == 6
+
+
+def test_fields_that_are_not_on_the_form_change_nothing(house: House) -> None:
+    house.person("humble", ["reader"])
+    number = house.study(slices=1)
+    client = house.signed_in("humble")
+    more = {
+        "roles": "administrator", "is_active": "0", "facility_id": "1", "user_id": "1", "username": "admin",
+        "assignee_id": "1", "state": "completed", "password_is_initial": "1", "totp_step": "0", "case_number": "0",
+    }  # fmt: skip
+
+    def account() -> dict[str, object]:
+        with transaction(house.engine, writes=False) as session:
+            user = session.scalars(select(User).where(User.username == "humble")).one()
+            kept = ("roles", "is_active", "facility_id", "username", "password_is_initial", "password_hash")
+            return {name: getattr(user, name) for name in kept}
+
+    before = account()
+    for path in ("/preferences", f"/cases/{number}/claim", "/account/password", "/worklist/views", "/lock"):
+        assert post(client, path, **more).status_code < 500
+    assert account() == before
+    with transaction(house.engine, writes=False) as session:
+        found = session.scalars(select(Reading).where(Reading.case_number == number)).one()
+        assert (found.state, found.assignee.username) == ("in_progress", "humble")

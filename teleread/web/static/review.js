@@ -27,13 +27,13 @@
   const ASK_AGAIN = 2;
   const texts = JSON.parse(form.dataset.texts);
   const button = form.querySelector("button.primary");
-  const key = form.querySelector("[data-key-sign-in]");
+  const keyButton = form.querySelector("[data-key-sign-in]");
   const seen = form.querySelector("[data-seen]");
   const told = form.querySelector("[data-told]");
   let isBusy = false;
   const allow = () => {
     button.disabled = isBusy || !seen?.checked;
-    if (key) key.disabled = isBusy;
+    if (keyButton) keyButton.disabled = isBusy;
     button.toggleAttribute("aria-busy", isBusy);
   };
   const say = (key, tone, values = {}) => {
@@ -44,7 +44,7 @@
   const again = (key) => {
     isBusy = false;
     form.elements.totp.value = "";
-    if (key) {
+    if (keyButton) {
       // An answer of the key counts once, as a code does.
       form.elements.key.value = "";
       form.elements.totp.required = true;

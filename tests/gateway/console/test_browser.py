@@ -423,6 +423,27 @@ def test_the_facility_s_day_by_keyboard_alone(site: Site) -> None:
     assert list(site.box.console.store.faults()) == []
 
 
+@pytest.mark.browser
+@pytest.mark.centre
+def test_after_fifteen_minutes_without_use_the_names_go_from_the_screen(site: Site) -> None:
+    with opened(site) as page:
+        page.clock.install()
+        sign_in(page, site, "operator")
+        page.goto(f"{site.url}/studies")
+        page.wait_for_selector("tr[data-row]")
+        page.clock.fast_forward("14:30")
+        assert "見本 桜子" in page.content()
+        with site.box.console.store.writing() as connection:
+            # What the console does by its own clock.
+            connection.execute("UPDATE session SET last_seen_at = last_seen_at - 16 * 60 * 1000")
+        page.clock.fast_forward("01:00")
+        page.wait_for_url(re.compile("/sign-in"))
+        assert "見本 桜子" not in page.content()
+        page.go_back()
+        page.wait_for_url(re.compile("/sign-in"))
+        assert "見本 桜子" not in page.content()
+
+
 AXE = Path(__file__).parents[3] / "node_modules" / "axe-core" / "axe.min.js"
 
 

@@ -193,6 +193,14 @@ def test_sign_out_and_disabling_end_a_session_at_once(box: Box) -> None:
     assert box.browser().sign_in("doctor").status_code == 403
 
 
+def test_roles_are_read_anew_at_each_request(box: Box) -> None:
+    browser = box.signed_in("admin")
+    assert browser.get("/people").status_code == 200
+    with box.console.store.writing() as connection:
+        connection.execute("UPDATE user SET roles = '[\"doctor\"]' WHERE username = 'admin'")
+    assert browser.get("/people").status_code == 403
+
+
 def test_the_way_back_after_changing_the_language_stays_on_this_site(box: Box) -> None:
     for back in (
         "https://evil.example/",
