@@ -10,6 +10,7 @@
   const texts = JSON.parse(form.dataset.texts);
   const limit = Number(form.dataset.limit);
   const key = `teleread:draft:${form.dataset.user}:${form.dataset.case}`;
+  const known = `teleread:revision:${form.dataset.user}:${form.dataset.case}`;
   const fields = [...form.querySelectorAll("textarea")];
   const saved = document.querySelector("[data-saved]");
   const banner = document.querySelector("[data-banner]");
@@ -107,6 +108,7 @@
     const body = await answer.json().catch(() => ({}));
     if (answer.ok) {
       revision = body.revision;
+      try { sessionStorage.setItem(known, String(revision)); } catch { /* full; see keep */ }
       onServer = sent;
       firstChangeAt = null;
       review.elements.revision.value = String(revision);
@@ -187,6 +189,11 @@
     review.elements.revision.value = String(revision);
     keep();
   });
+
+  // A page that was asked for while a save was on its way may be older than what this tab saved: ask once more.
+  const savedBefore = Number(sessionStorage.getItem(known));
+  sessionStorage.removeItem(known);
+  if (savedBefore > revision) { location.reload(); return; }
 
   // The server's text may have its line ends changed by the browser; compare from what the fields hold.
   onServer = JSON.stringify(sections());
