@@ -465,9 +465,27 @@ def test_a_character_that_the_typeface_lacks_is_told_below_its_section(house: Ho
     page.locator('form[action$="/claim"] button').click()
     line = page.locator("#missing-findings")
     page.fill('textarea[name="findings"]', "𠮷野家 🦴")
-    line.get_by_text("typeface lacks 𠮷 🦴").wait_for()
+    until(lambda: "typeface lacks 𠮷 🦴" in line.inner_text())
     page.fill('textarea[name="findings"]', "吉野家")
     until(line.is_hidden)
+
+
+@pytest.mark.usefixtures("no_viewer")
+def test_a_page_older_than_what_this_tab_saved_is_asked_for_once_more(house: House, sheet: Sheet) -> None:
+    number = house.study(slices=1)
+    page = sheet.page
+    sign_in(page, house, "second")
+    page.goto(f"/cases/{number}")
+    page.locator('form[action$="/claim"] button').click()
+    page.locator("[data-editor]").wait_for()
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url) if one.is_navigation_request() else None)
+    page.evaluate("(name) => sessionStorage.setItem(name, '99')", f"teleread:revision:second:{number}")
+    page.reload()
+    until(lambda: len(asked) == 2)
+    page.fill('textarea[name="findings"]', "No nodule.")
+    page.locator("[data-saved]", has_text="Saved").wait_for()
+    assert len(asked) == 2
 
 
 @pytest.mark.usefixtures("undressed")

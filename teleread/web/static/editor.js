@@ -10,6 +10,7 @@
   const texts = JSON.parse(form.dataset.texts);
   const limit = Number(form.dataset.limit);
   const key = `teleread:draft:${form.dataset.user}:${form.dataset.case}`;
+  const known = `teleread:revision:${form.dataset.user}:${form.dataset.case}`;
   const fields = [...form.querySelectorAll("textarea")];
   const saved = document.querySelector("[data-saved]");
   const banner = document.querySelector("[data-banner]");
@@ -111,6 +112,7 @@
       Object.fromEntries(fields.map((field) => [field.name, body.newest.sections[field.name] ?? ""])));
     if (answer.ok || sameThere) {
       revision = sameThere ? body.newest.revision : body.revision;
+      try { sessionStorage.setItem(known, String(revision)); } catch { /* full; see keep */ }
       onServer = sent;
       firstChangeAt = null;
       review.elements.revision.value = String(revision);
@@ -192,6 +194,11 @@
 
   // The page can be typed into before this script runs: what differs from the centre's text was typed since.
   const early = fields.filter((field) => field.value !== field.defaultValue);
+  // A page that was asked for while a save was on its way may be older than what this tab saved: ask once more.
+  const savedBefore = Number(sessionStorage.getItem(known));
+  sessionStorage.removeItem(known);
+  if (savedBefore > revision && early.length === 0) { location.reload(); return; }
+
   const stored = sessionStorage.getItem(key);
   if (stored === null) {
     keep();
