@@ -248,6 +248,6 @@ def _deliverer(settings: GatewaySettings, spool: Spool, vault: "Vault", keys: "G
         vault,
         keys,
         routes=routes_of(settings),
-        reidentify=partial(reidentify, seal=seal, trust_pem=trust_pem),
+        reidentify=partial(reidentify, seal=seal, trust_pem=trust_pem, keys=keys.facility),
         now=clock.now,
     )

@@ -24,7 +24,9 @@ from gateway.seal import IDENTITY_FIELDS, Seal, fill_and_seal, read_identity_fie
 from gateway.vault import VaultStudy
 from teleread.clock import now
 from teleread.dicom.deid.identity import PatientIdentity
+from teleread.dicom.deid.profile import FacilityKeys
 from teleread.domain.doubts import DOUBTS
+from teleread.domain.identifiers import accession_pseudonym, pseudonym_for, replacement_uid
 from teleread.domain.reporting import canonical_digest
 from teleread.errors import InvalidInput, TelereadError
 from teleread.signatures import check_signatures
@@ -173,6 +175,30 @@ def check_right_patient(
     return next((Doubt(reason) for reason, differs in checks if differs), None)
 
 
+def check_vault_entry(entry: VaultStudy, keys: FacilityKeys) -> Doubt | None:
+    """Work out anew what the stand-ins of the vault's own patient are. Pure.
+
+    What leaves was named by these keys, so an entry whose identity makes other names is a damaged one, or one that
+    somebody put in. A study that kept its UIDs has its own.
+    """
+    identity = entry.identity
+    accession = (
+        accession_pseudonym(
+            identity.issuer_of_accession_number, identity.accession_number, keys.pseudonym_key
+        )
+        if identity.accession_number
+        else ""
+    )
+    own_uid = identity.study_instance_uid
+    fits = (
+        entry.pseudonym
+        == pseudonym_for(identity.issuer_of_patient_id, identity.patient_id, keys.pseudonym_key)
+        and entry.accession_pseudonym == accession
+        and entry.centre_study_uid in {own_uid, replacement_uid(own_uid, keys.uid_key)}
+    )
+    return None if fits else Doubt("vault_entry")
+
+
 def read_signed_content(pdf: bytes) -> dict[str, Any]:
     """`report.json` out of a PDF.
 
@@ -299,6 +325,7 @@ def reidentify(
     seal: Seal,
     trust_pem: bytes,
     *,
+    keys: FacilityKeys | None = None,
     at: datetime | None = None,
 ) -> bytes:
     """The report with the patient's name on every page, sealed by the facility.
@@ -315,6 +342,8 @@ def reidentify(
         The facility's.
     trust_pem : bytes
         The authority of the centre's readers, as received at enrolment.
+    keys : FacilityKeys, optional
+        The vault's entry has to be what they make of its patient.
     at : datetime, optional
         Time of sealing; now by default.
 
@@ -337,6 +366,8 @@ def reidentify(
     ):
         raise IdentityDoubt("signature")
     doubt = check_right_patient(package, content, vault_entry)
+    if doubt is None and keys is not None:
+        doubt = check_vault_entry(vault_entry, keys)
     if doubt is not None:
         raise IdentityDoubt(doubt.reason)
     fields = identity_fields(vault_entry.identity, package.language)
@@ -356,6 +387,7 @@ __all__ = [
     "IdentityDoubt",
     "birth_date_lines",
     "check_right_patient",
+    "check_vault_entry",
     "identity_fields",
     "read_signed_content",
     "reidentify",

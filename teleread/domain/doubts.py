@@ -18,6 +18,10 @@ DOUBTS: dict[str, tuple[str, str]] = {
     "age": ("年齢が一致しません", "The ages differ"),
     "birth_year": ("生まれた年が一致しません", "The years of birth differ"),
     "no_patient_id": ("患者IDが保管庫にありません", "The vault has no patient ID"),
+    "vault_entry": (
+        "保管庫の記録が施設の鍵と一致しません",
+        "The vault's entry is not what the facility's keys make of the patient",
+    ),
     "not_printable": (
         "患者情報に印字できない文字があります",
         "The identity has a character that cannot be printed",

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.reidentify import Doubt, check_right_patient
+from gateway.reidentify import Doubt, check_right_patient, check_vault_entry
 from gateway.vault import VaultStudy
 from teleread.dicom.deid.identity import PatientIdentity
+from teleread.dicom.deid.profile import FacilityKeys
+from teleread.domain.identifiers import accession_pseudonym, pseudonym_for, replacement_uid
 from teleread.domain.reporting import canonical_digest
 from teleread.wire.packages import ReportPackage
 from tests.gateway.right_patient import AT, Report, crossed_and_refused, one_character_changed, report
@@ -131,3 +133,33 @@ def test_every_key_of_the_content_is_covered_by_the_digest() -> None:
     for name in content:
         missing = {key: value for key, value in content.items() if key != name}
         assert check_right_patient(package, missing, vault) == Doubt("content_changed")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pseudonym": "C36PV-4K2M7"},
+        {"accession_pseudonym": ""},
+        {"centre_study_uid": "2.25.1"},
+        {"patient_id": "0012346"},
+        {"issuer_of_patient_id": "OTHER"},
+        {"accession_number": "A2"},
+        {"study_instance_uid": "1.2.4"},
+    ],
+)
+def test_an_entry_of_the_vault_has_to_be_what_the_keys_make_of_its_patient(change: dict[str, str]) -> None:
+    keys = FacilityKeys(b"u" * 32, b"p" * 32)
+    identity = PatientIdentity(patient_id="0012345", accession_number="A1", study_instance_uid="1.2.3")
+    entry = VaultStudy(
+        pseudonym_for("", "0012345", keys.pseudonym_key),
+        replacement_uid("1.2.3", keys.uid_key),
+        accession_pseudonym("", "A1", keys.pseudonym_key),
+        identity,
+    )
+    assert check_vault_entry(entry, keys) is None
+    assert check_vault_entry(replace(entry, centre_study_uid="1.2.3"), keys) is None
+    assert check_vault_entry(entry, FacilityKeys(b"U" * 32, b"p" * 32)) == Doubt("vault_entry")
+    columns = {name: value for name, value in change.items() if hasattr(entry, name)}
+    of_patient = {name: value for name, value in change.items() if name not in columns}
+    changed = replace(entry, identity=replace(identity, **of_patient), **columns)
+    assert check_vault_entry(changed, keys) == Doubt("vault_entry")

@@ -570,7 +570,7 @@ def _pieces(
     yield head
     dataset = rewriter.dataset(inserted)
     if rewriter.keys.recipients_pem:
-        dataset = with_originals(raw, dataset, rewriter.keys.recipients_pem, sop_uid)
+        dataset = with_originals(raw, dataset, rewriter.keys.recipients_pem)
     if raw.transfer_syntax != DEFLATED:
         yield from dataset
         return

@@ -43,7 +43,7 @@ from teleread.dicom.raw import (
 from teleread.errors import InvalidInput
 
 ENCRYPTED_ATTRIBUTES = 0x04000500
-_TIMES_MODIFIED = 0x00280303
+_SOP_INSTANCE_UID, _TIMES_MODIFIED = 0x00080018, 0x00280303
 _CONTENT_SYNTAX, _CONTENT = 0x04000510, 0x04000520
 _MODIFIED_ATTRIBUTES = 0x04000550
 
@@ -177,9 +177,7 @@ class Opener:
 # Sealing
 
 
-def with_originals(
-    raw: RawFile, pieces: Iterable[Piece], recipients_pem: bytes, sop_instance_uid: str
-) -> Iterator[Piece]:
+def with_originals(raw: RawFile, pieces: Iterable[Piece], recipients_pem: bytes) -> Iterator[Piece]:
     """Yield a de-identified dataset with its Encrypted Attributes Sequence in its place.
 
     Parameters
@@ -191,8 +189,10 @@ def with_originals(
         other element with them, and may come in several.
     recipients_pem : bytes
         Certificates that will be able to open it.
-    sop_instance_uid : str
-        The new one: what is sealed belongs to that object only.
+
+    Notes
+    -----
+    What is sealed says the new SOP Instance UID: it belongs to that object only.
     """
     new = list(_elements_of(pieces, raw.syntax))
     written = {tag: piece for tag, piece in new if tag is not None}
@@ -203,7 +203,9 @@ def with_originals(
     ]
     known = {element.tag for element in raw.elements}
     added = [tag for tag in written if tag not in known] + [ENCRYPTED_ATTRIBUTES]
-    sealed = envelope(_sealed_dataset(raw, originals, added, sop_instance_uid), recipients_pem)
+    (sop_uid,) = elements_in(bytes(written[_SOP_INSTANCE_UID]), raw.syntax)
+    belongs_to = bytes(written[_SOP_INSTANCE_UID])[sop_uid.value_at : sop_uid.value_end]
+    sealed = envelope(_sealed_dataset(raw, originals, added, belongs_to), recipients_pem)
     sequence: Piece | None = _sequence(sealed, raw.syntax)
     for tag, piece in new:
         if tag == ENCRYPTED_ATTRIBUTES:
@@ -229,7 +231,7 @@ def _elements_of(pieces: Iterable[Piece], syntax: Syntax) -> Iterator[tuple[int 
             yield element.tag, data[element.start : element.end]
 
 
-def _sealed_dataset(raw: RawFile, originals: list[Element], added: list[int], belongs_to: str) -> bytes:
+def _sealed_dataset(raw: RawFile, originals: list[Element], added: list[int], belongs_to: bytes) -> bytes:
     syntax, order = raw.syntax, raw.syntax.order
     view = memoryview(raw.data)
     in_order = sorted(raw.elements, key=lambda one: one.tag)
@@ -245,7 +247,7 @@ def _sealed_dataset(raw: RawFile, originals: list[Element], added: list[int], be
         (_ADDED, "AT", b"".join(struct.pack(order + "HH", tag >> 16, tag & 0xFFFF) for tag in sorted(added))),
         (_DIGEST, "LO", digest.encode("ascii")),
         (_PIXEL_DIGEST, "LO", pixel_digest.encode("ascii")),
-        (_BELONGS_TO, "UI", belongs_to.encode("ascii")),
+        (_BELONGS_TO, "UI", belongs_to),
         # Two lengths, because the padding of an odd one would be taken for content; and whether the file can be made again.
         (_NUMBERS, "UL", struct.pack(order + "LLL", len(head), len(tail), is_whole)),
     )
@@ -349,7 +351,7 @@ def with_originals_back(raw: RawFile, opener: Opener) -> Restored:
         pairs = list(struct.iter_unpack(raw.syntax.order + "HH", sealed.value(_ADDED)))
     except (BrokenDataset, ValueError, struct.error):
         raise changed from None
-    if sealed.text(0x00990010) != _CREATOR or sealed.text(_BELONGS_TO) != raw.text(0x00080018):
+    if sealed.text(0x00990010) != _CREATOR or sealed.text(_BELONGS_TO) != raw.text(_SOP_INSTANCE_UID):
         raise changed
     originals: list[tuple[int, Piece]] = [
         (element.tag, memoryview(sealed.data)[element.start : element.end]) for element in item
@@ -391,7 +393,7 @@ def _with_layout_of(raw: RawFile, elements: list[tuple[int, Piece]]) -> list[tup
 def _new_head(elements: list[tuple[int, Piece]], raw: RawFile) -> bytes:
     """Return file meta of a file that cannot be the original one; what was deflated is written without compression."""
     syntax = EXPLICIT_LITTLE if raw.transfer_syntax == DEFLATED else raw.transfer_syntax
-    sop_uid = next((bytes(piece) for tag, piece in elements if tag == 0x00080018), b"")
+    sop_uid = next((bytes(piece) for tag, piece in elements if tag == _SOP_INSTANCE_UID), b"")
     return encode_meta((
         (0x00020002, "UI", raw.text(0x00080016).encode("ascii", "replace")),
         (0x00020003, "UI", sop_uid[8:].rstrip(b" \0")),
