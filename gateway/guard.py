@@ -208,7 +208,7 @@ class Guard:
 
     def _hear(self, caller: _Caller) -> None:
         try:
-            data = caller.connection.recv(4096 if caller.leaving else caller.wanted - len(caller.request))
+            data = caller.connection.recv(caller.wanted - len(caller.request))
         except BlockingIOError:
             return
         except OSError:
@@ -217,6 +217,9 @@ class Guard:
             self._drop(caller)
             return
         if caller.leaving:
+            caller.wanted -= len(data)
+            if caller.wanted <= 0:
+                self._drop(caller)
             return
         caller.request += data
         if len(caller.request) == HEADER.size == caller.wanted:
@@ -266,6 +269,7 @@ class Guard:
             return
         caller.request.clear()
         caller.leaving = True
+        caller.wanted = self._limits.request_bytes
         caller.deadline = time.monotonic() + self._limits.goodbye_seconds
 
     def _forget(self, caller: _Caller) -> None:

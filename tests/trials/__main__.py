@@ -16,6 +16,7 @@ from teleread.supervisor import python
 from tests.e2e.identity import leaks
 from tests.e2e.kills import VICTIMS, chosen, travel, travel_struck
 from tests.gateway.test_logs import run_over, tokens_in
+from tests.trials.door import door as door_trials
 from tests.trials.test_deidentify_shared import SHARED, samples
 
 KILLS = 20
@@ -179,8 +180,21 @@ def pages() -> bool:
     return done.returncode == 0
 
 
+def door() -> bool:
+    """The gateway's door: PDU bombs, silent connections, mutants, kill -9, associations by the thousand."""
+    of_the_project = Path(__file__).parents[1] / "data" / "dicom"
+    found = samples() or [path for path in sorted(of_the_project.iterdir()) if path.is_file()]
+    mutated = [path for path in found if path.stat().st_size < 200_000]
+    verdicts = []
+    for name, good, figures in door_trials(mutated):
+        print(json.dumps({"trial": f"door {name}", "good": good, **figures}), flush=True)
+        verdicts.append(good)
+    return all(verdicts)
+
+
 TRIALS = {
     "deidentification": deidentification,
+    "door": door,
     "input": shared_input,
     "kills": kills,
     "logs": logs,
