@@ -115,7 +115,9 @@ class Guard:
         self._refused = refused
         self._callers: set[_Caller] = set()
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._listener = socket.create_server(address, family=family, backlog=256)
+        self._listener = socket.create_server(
+            address, family=family, backlog=256, dualstack_ipv6=address[0] == "::"
+        )
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         self._deaf_until = 0.0

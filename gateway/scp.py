@@ -264,7 +264,13 @@ class StorageSCP:
         association = _Association(self, connection, address, titles, request)
         with self._lock:
             self._open.add(association)
-        association.thread.start()
+        try:
+            association.thread.start()
+        except RuntimeError:
+            # The system has no thread left; the sender tries again.
+            self.leave(association)
+            connection.close()
+            _log.error("an association was dropped: no thread")
 
     def leave(self, association: "_Association") -> None:
         """Give the association's place to others."""

@@ -20,7 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gateway.dimse import C_STORE_RQ, Command
 from gateway.layout import Layout
+from gateway.scp import file_head
 from gateway.settings import KnownSender
 from teleread.dicom.deid.deidentify import deidentify_file
 from teleread.dicom.deid.profile import FacilityKeys
@@ -225,7 +227,6 @@ def mutants(files: list[Path]) -> tuple[bool, dict[str, object]]:
     changed = unanswered = 0
     with _receiver() as receiver, tempfile.TemporaryDirectory(prefix="teleread-trials-") as folder:
         clean = Path(folder) / "clean.dcm"
-        kept: set[Path] = set()
         syntaxes = sorted({hostile.taken_apart(path)[0] for path in files})
         with Sender(receiver.port, seconds=60) as sender:
             sender.associate(contexts=[(CT, syntax) for syntax in syntaxes])
@@ -234,16 +235,16 @@ def mutants(files: list[Path]) -> tuple[bool, dict[str, object]]:
                 if sender.store(data, uid=f"1.2.{number}", context=context) != 0:
                     unanswered += 1
                     continue
-                found = set(receiver.layout.received.iterdir()) - kept
-                kept |= found
-                (path,) = found
-                raw = path.read_bytes()
-                changed += not raw.endswith(data) or hashlib.sha256(raw).hexdigest() != path.stem
+                head = file_head(Command(C_STORE_RQ, 7, CT, f"1.2.{number}", has_data_set=True), syntax)
+                path = receiver.layout.received / f"{hashlib.sha256(head + data).hexdigest()}.dcm"
+                if not path.exists() or path.read_bytes() != head + data:
+                    changed += 1
+                    continue
                 result = deidentify_file(path, clean, keys=keys)
                 clean.unlink(missing_ok=True)
                 outcome = "clean" if result.outcome == "clean" else str(result.reason)
                 outcomes[outcome] = outcomes.get(outcome, 0) + 1
-                path.write_bytes(b"")  # the room is given back, the name stays
+                path.unlink()
         chance = random.Random(27)  # noqa: S311 - reproducible, not secret
         talk = request() + store(os.urandom(300)) + store_request()
         for _ in range(TALKS):
