@@ -115,7 +115,9 @@ class Guard:
         self._refused = refused
         self._callers: set[_Caller] = set()
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._listener = socket.create_server(address, family=family, backlog=256)
+        self._listener = socket.create_server(
+            address, family=family, backlog=256, dualstack_ipv6=address[0] == "::"
+        )
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         self._deaf_until = 0.0
@@ -208,7 +210,7 @@ class Guard:
 
     def _hear(self, caller: _Caller) -> None:
         try:
-            data = caller.connection.recv(4096 if caller.leaving else caller.wanted - len(caller.request))
+            data = caller.connection.recv(caller.wanted - len(caller.request))
         except BlockingIOError:
             return
         except OSError:
@@ -217,6 +219,9 @@ class Guard:
             self._drop(caller)
             return
         if caller.leaving:
+            caller.wanted -= len(data)
+            if caller.wanted <= 0:
+                self._drop(caller)
             return
         caller.request += data
         if len(caller.request) == HEADER.size == caller.wanted:
@@ -266,6 +271,7 @@ class Guard:
             return
         caller.request.clear()
         caller.leaving = True
+        caller.wanted = self._limits.request_bytes
         caller.deadline = time.monotonic() + self._limits.goodbye_seconds
 
     def _forget(self, caller: _Caller) -> None:

@@ -86,6 +86,7 @@ _MAXIMUM_LENGTH = 128 * 1024
 _LONGEST_COMMAND_SET = 16 * 1024
 _LONGEST_UID = 64
 _GOODBYE_SECONDS = 5.0
+_GOODBYE_BYTES = 2**20
 _END_SECONDS = 10.0
 
 
@@ -263,7 +264,13 @@ class StorageSCP:
         association = _Association(self, connection, address, titles, request)
         with self._lock:
             self._open.add(association)
-        association.thread.start()
+        try:
+            association.thread.start()
+        except RuntimeError:
+            # The system has no thread left; the sender tries again.
+            self.leave(association)
+            connection.close()
+            _log.error("an association was dropped: no thread")
 
     def leave(self, association: "_Association") -> None:
         """Give the association's place to others."""
@@ -356,12 +363,17 @@ class _Association:
 
     def _linger(self) -> None:
         # PS3.8 Table 9-10, Sta13: the peer closes. Closing first could take back what it has not read yet.
+        # One that sends on and on has no such claim.
         deadline = time.monotonic() + _GOODBYE_SECONDS
+        heard = 0
         try:
             self._connection.shutdown(socket.SHUT_WR)
             self._connection.settimeout(_GOODBYE_SECONDS)
-            while time.monotonic() < deadline and self._connection.recv(65536):
-                pass
+            while heard < _GOODBYE_BYTES and time.monotonic() < deadline:
+                more = len(self._connection.recv(65536))
+                if not more:
+                    return
+                heard += more
         except OSError:
             return
         finally:

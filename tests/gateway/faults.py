@@ -1,5 +1,6 @@
 """System calls that fail, one at a time: what a broken disk or a power cut does to the durable layer."""
 
+import errno
 import os
 from collections.abc import Callable
 
@@ -9,6 +10,13 @@ from gateway import durable
 
 #: What a promise of durability rests on; `unlink` only tidies up.
 _COUNTED = ("open", "write", "fsync", "rename")
+
+
+FAULTS = {
+    "input/output error": OSError(errno.EIO, "Input/output error"),
+    "disk full": OSError(errno.ENOSPC, "No space left on device"),
+    "read-only": OSError(errno.EROFS, "Read-only file system"),
+}
 
 
 class PowerCut(BaseException):

@@ -329,6 +329,26 @@ def test_a_peer_that_goes_away_gives_its_place_and_its_half_file_back(tmp_path: 
         assert stored(scp) == []
 
 
+def test_without_a_thread_left_a_sender_is_dropped_and_can_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with gateway(tmp_path, maximum_associations=1) as scp:
+        with monkeypatch.context() as patch, Sender(scp.port) as sender:
+            patch.setattr("threading.Thread.start", no_thread)
+            sender.send(request())
+            assert sender.answer()[0] == 0
+        with Sender(scp.port) as sender:
+            assert sender.associate().store(b"data") == 0
+
+
+def test_it_listens_on_every_address_of_both_kinds(tmp_path: Path) -> None:
+    with gateway(tmp_path, bind_address="::") as scp, Sender(scp.port) as sender:
+        assert sender.associate().store(b"data") == 0
+
+
 def test_at_the_end_the_open_associations_are_aborted(tmp_path: Path) -> None:
     with gateway(tmp_path) as scp:
         sender = Sender(scp.port).associate()

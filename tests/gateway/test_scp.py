@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,6 +20,8 @@ from gateway.scp import StorageSCP
 from gateway.spool import Spool
 from teleread import clock
 from tests.gateway.facility import association, file_bytes, instance, layout_of, send, settings_of, wait_until
+from tests.gateway.faults import FAULTS, SystemCalls
+from tests.gateway.wire import Sender, status_of, store
 
 dcmtk = pytest.mark.skipif(shutil.which("storescu") is None, reason="Debian's dcmtk is not installed")
 
@@ -138,6 +142,74 @@ def test_below_the_limit_of_free_space_the_answer_is_out_of_resources(tmp_path: 
     finally:
         scp.close()
         spool.close()
+
+
+def test_a_full_disk_is_said_so_nothing_half_stays_and_it_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(mount)], check=False, capture_output=True
+    )
+    if done.returncode != 0:
+        pytest.skip("NOT TESTED: no permission to mount a small file system here")
+    settings = settings_of(mount / "gateway", high_water_percent=90.0)
+    spool = Spool(layout_of(settings), high_water_percent=settings.high_water_percent)
+    scp = StorageSCP(settings, spool, now=clock.now)
+    try:
+        with Sender(scp.port) as sender:
+            sender.associate()
+            answers = [sender.store(os.urandom(500_000), uid=f"1.2.{number}") for number in range(60)]
+            taken = answers.count(0x0000)
+            assert set(answers) == {0x0000, 0xA700}
+            assert answers.index(0xA700) == taken >= 30
+            assert len(items(spool)) == len(list(spool.layout.received.iterdir())) == taken
+            assert not list(spool.layout.incoming.iterdir())
+            space = os.statvfs(mount)
+            assert space.f_bavail * space.f_frsize > 1_000_000  # the reserve that the rows of these need
+            for path in list(spool.layout.received.iterdir())[:5]:
+                path.unlink()
+            assert sender.store(os.urandom(500_000), uid="1.2.100") == 0x0000
+    finally:
+        scp.close()
+        spool.close()
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_no_call_that_fails_is_answered_with_success(scp: StorageSCP, spool: Spool, fault: str) -> None:
+    expected = 0xA700 if fault == "disk full" else 0x0110
+    with Sender(scp.port) as sender:
+        sender.associate()
+        assert sender.store(b"first", uid="1.2.3") == 0x0000
+        at = 0
+        while True:
+            with pytest.MonkeyPatch.context() as patch:
+                calls = SystemCalls(patch, at, FAULTS[fault])
+                status = sender.store(b"data %d" % at, uid=f"1.2.3.{at}")
+            if len(calls.names) <= at:
+                break
+            assert status == expected, calls.names
+            assert len(items(spool)) == 1 + at
+            assert sender.store(b"data %d" % at, uid=f"1.2.3.{at}") == 0x0000
+            at += 1
+    assert at == 8
+    assert not list(spool.layout.incoming.iterdir())
+    assert [item["times_received"] for item in items(spool)] == [1] * (at + 2)
+
+
+def test_an_echo_leaves_nothing_on_the_disk(scp: StorageSCP, spool: Spool) -> None:
+    with Sender(scp.port) as sender:
+        assert sender.associate().echo() == 0
+        assert spool.batches.turns == 0
+
+
+def test_the_answer_is_one_write_that_does_not_wait(scp: StorageSCP) -> None:
+    with Sender(scp.port) as sender:
+        sender.associate().send(store(b"data"))
+        sender.socket.settimeout(20)
+        assert status_of(sender.socket.recv(4096)[6:]) == 0
+        (association,) = scp._open
+        assert association._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_an_association_is_noted_while_it_is_open(scp: StorageSCP, spool: Spool) -> None:

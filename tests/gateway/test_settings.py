@@ -31,6 +31,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         {"port": -1},
         {"quiet_seconds": 0},
         {"gateway_url": "http://centre"},
+        {"high_water_percent": 0},
+        {"high_water_percent": 100.5},
+        {"idle_seconds": 0},
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_its_name(tmp_path: Path, change: dict[str, object]) -> None:

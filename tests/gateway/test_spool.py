@@ -19,7 +19,7 @@ from gateway.spool import Arrival, Room, Spool, move
 from teleread.domain.workflow import Machine, Who
 from teleread.errors import NotFound, OutOfSpace, TransitionNotAllowed
 from tests.gateway.facility import file_bytes, instance, wait_until
-from tests.gateway.faults import PowerCut, SystemCalls
+from tests.gateway.faults import FAULTS, PowerCut, SystemCalls
 
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 LATER = datetime(2026, 11, 23, 3, 1, tzinfo=UTC)
@@ -42,13 +42,6 @@ def arrive(spool: Spool, data: bytes) -> int:
 def rows(spool: Spool) -> list[tuple[str, int]]:
     found = spool.connection.execute("SELECT state, times_received FROM item ORDER BY id")
     return [(row["state"], row["times_received"]) for row in found]
-
-
-FAULTS = {
-    "input/output error": OSError(errno.EIO, "Input/output error"),
-    "disk full": OSError(errno.ENOSPC, "No space left on device"),
-    "read-only": OSError(errno.EROFS, "Read-only file system"),
-}
 
 
 def run_with(at: int, fault: str, act: Callable[[], object]) -> list[str]:

@@ -140,9 +140,9 @@ class Sender:
         assert self.answer()[0] == ACCEPT
         return self
 
-    def store(self, data_set: bytes, *, uid: str | bytes = "1.2.3.4") -> int:
+    def store(self, data_set: bytes, *, uid: str | bytes = "1.2.3.4", context: int = 1) -> int:
         """Send an instance and return the status."""
-        self.send(store(data_set, uid=uid))
+        self.send(store(data_set, uid=uid, context=context))
         kind, body = self.answer()
         assert kind == 4
         return status_of(body)

@@ -20,6 +20,7 @@ from tests.e2e.kills import VICTIMS, chosen, travel, travel_struck
 from tests.gateway.right_patient import crossed_and_refused
 from tests.gateway.test_logs import run_over, tokens_in
 from tests.gateway.test_reidentify import one_byte_changed
+from tests.trials.door import door as door_trials
 from tests.trials.doors import a_house, guess_times, id_times, statements
 from tests.trials.home import home as home_again
 from tests.trials.test_deidentify_shared import SHARED, samples
@@ -298,9 +299,22 @@ def home() -> bool:
         return SHARED.is_dir() and home_again(SHARED, Path(folder))
 
 
+def door() -> bool:
+    """The gateway's door: PDU bombs, silent connections, mutants, kill -9, associations by the thousand."""
+    of_the_project = Path(__file__).parents[1] / "data" / "dicom"
+    found = samples() or [path for path in sorted(of_the_project.iterdir()) if path.is_file()]
+    mutated = [path for path in found if path.stat().st_size < 200_000]
+    verdicts = []
+    for name, good, figures in door_trials(mutated):
+        print(json.dumps({"trial": f"door {name}", "good": good, **figures}), flush=True)
+        verdicts.append(good)
+    return all(verdicts)
+
+
 TRIALS = {
     "home": home,
     "deidentification": deidentification,
+    "door": door,
     "doors": doors,
     "input": shared_input,
     "kills": kills,

@@ -565,7 +565,7 @@ def _head(raw: RawFile, sop_uid: str) -> bytes:
 
 
 def _pieces(
-    raw: RawFile, rewriter: _Rewriter, inserted: dict[int, tuple[str, bytes]], head: bytes, sop_uid: str
+    raw: RawFile, rewriter: _Rewriter, inserted: dict[int, tuple[str, bytes]], head: bytes
 ) -> Iterator[bytes | memoryview]:
     yield head
     dataset = rewriter.dataset(inserted)
@@ -758,9 +758,7 @@ def deidentify_file(
     head = _head(raw, names["sop_instance_uid"])
     part = target.with_name(target.name + ".part")
     try:
-        sha256, size = _written(
-            part, _pieces(raw, rewriter, inserted, head, names["sop_instance_uid"]), durable=durable
-        )
+        sha256, size = _written(part, _pieces(raw, rewriter, inserted, head), durable=durable)
         leak = _identity_left(raw, part, head, rewriter)
         if leak is not None:
             part.unlink()
