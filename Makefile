@@ -4,7 +4,7 @@
 #   make study [DATA=PATH]                                one more study into the demo that is up
 #   make test                                             checks and tests, at most 12 minutes on 2 cores
 #   make trials [ONLY=name]                               every promised figure at its full size, JSON lines
-#   make bench                                            speeds, JSON lines
+#   make bench [ONLY=name]                                speeds, JSON lines
 #   make screens                                          pictures of every page, both languages and themes
 #   make setup | lint | format | check | lock | docs
 
