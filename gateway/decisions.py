@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
 
+from gateway import conformance
 from gateway.collect import add_notice
 from gateway.deidentify import SECONDS_PER_FILE, clean_file, end_with_parent, link_study, record_clean
 from gateway.keys import GatewayKeys
@@ -71,6 +72,7 @@ class Decisions:
         self._profile = profile
         self._now = now
         prepare(spool)
+        conformance.prepare(spool)
 
     def retry(self, item_id: int, *, username: str, note: str = "") -> str:
         """Have a held item looked at again, as after a rule or a setting was mended; return its new state."""

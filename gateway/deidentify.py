@@ -22,15 +22,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydicom import dcmread
-
+from gateway import conformance
 from gateway.keys import GatewayKeys
 from gateway.known import KnownFromRequests
 from gateway.spool import Spool, milliseconds, move
 from gateway.vault import LinkDoubt, Vault, VaultStudy
+from teleread.dicom.conformance import Missing, missing_in
 from teleread.dicom.deid.deidentify import DeidResult, deidentify_file
-from teleread.dicom.deid.identity import PatientIdentity
+from teleread.dicom.deid.identity import PatientIdentity, character_sets
 from teleread.dicom.deid.profile import READING_PROFILE, FacilityKeys, Profile
+from teleread.dicom.raw import read_raw
+from teleread.dicom.text import decode
 from teleread.domain.workflow import Machine, Who
 
 _log = logging.getLogger(__name__)
@@ -57,27 +59,30 @@ class StudySummary:
     study_time: str = ""
     study_description: str = ""
     accession: str = ""
+    #: Not of the manifest: what the file lacks that its IOD requires, for the facility's own eyes.
+    missing: tuple[Missing, ...] = ()
 
 
-_SUMMARY: dict[str, tuple[str, str]] = {
-    "sex": ("PatientSex", r"[A-Z]?"),
-    "age": ("PatientAge", r"([0-9]{3}[DWMY])?"),
-    "modality": ("Modality", r"[A-Z0-9_ ]{0,16}"),
-    "study_date": ("StudyDate", r"([0-9]{8})?"),
-    "study_time": ("StudyTime", r"([0-9]{2,6}(\.[0-9]{1,6})?)?"),
-    "study_description": ("StudyDescription", r"[^\0]{0,64}"),
-    "accession": ("AccessionNumber", r"[A-Z0-9]{0,16}"),
+_SUMMARY: dict[str, tuple[int, str]] = {
+    "sex": (0x00100040, r"[A-Z]?"),
+    "age": (0x00101010, r"([0-9]{3}[DWMY])?"),
+    "modality": (0x00080060, r"[A-Z0-9_ ]{0,16}"),
+    "study_date": (0x00080020, r"([0-9]{8})?"),
+    "study_time": (0x00080030, r"([0-9]{2,6}(\.[0-9]{1,6})?)?"),
+    "study_description": (0x00081030, r"[^\0]{0,64}"),
+    "accession": (0x00080050, r"[A-Z0-9]{0,16}"),
 }
 
 
 def summarise(clean: Path) -> StudySummary:
-    """Return what the manifest says of the study of a de-identified file."""
-    ds = dcmread(clean, stop_before_pixels=True, specific_tags=[tag for tag, _ in _SUMMARY.values()])
+    """Return what the manifest says of the study of a de-identified file, and what the file lacks."""
+    raw = read_raw(clean)
+    sets = character_sets(raw)
     values: dict[str, str] = {}
-    for name, (keyword, form) in _SUMMARY.items():
-        value = str(ds.get(keyword) or "").strip()
+    for name, (tag, form) in _SUMMARY.items():
+        value = decode(raw.value(tag), sets).strip(" \0")
         values[name] = value if re.fullmatch(form, value) else ""
-    return StudySummary(**values)
+    return StudySummary(**values, missing=missing_in(raw))
 
 
 def clean_file(
@@ -100,6 +105,10 @@ def clean_file(
         also=also,
     )
     return result, summarise(target) if result.outcome == "clean" else StudySummary()
+
+
+def _ready() -> None:
+    """Do nothing: a child that is asked to has loaded this module."""
 
 
 def end_with_parent() -> None:
@@ -137,10 +146,11 @@ class Deidentifier:
         self._pool: ProcessPoolExecutor | None = None
         self._known = KnownFromRequests(spool, vault)
         self._told: tuple[PatientIdentity, ...] = ()
+        conformance.prepare(spool)
 
     def warm_up(self) -> None:
         """Start the child processes before the first file needs them."""
-        self._children().submit(summarise, Path("/dev/null"))
+        self._children().submit(_ready)
 
     def close(self) -> None:
         """End the child processes; what they were at stays `received`."""
@@ -338,6 +348,7 @@ def record_clean(
     note: str = "",
 ) -> str:
     """Move an item to `clean` by `event`, with its study; the vault has the link already."""
+    conformance.record_missing(connection, item_id, summary.missing)
     return move(
         connection,
         Machine.SPOOL_ITEM,

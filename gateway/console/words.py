@@ -529,6 +529,27 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "problem.home": ("検査の流れへ", "To the studies"),
     # Connections
+    "conformance.title": ("規格への適合", "Conformance"),
+    "conformance.fine": ("問題は見つかりません", "Nothing found"),
+    "conformance.versions": (
+        "同じSOPインスタンスUIDで内容の違うファイル",
+        "One SOP Instance UID stands for different contents",
+    ),
+    "conformance.instances": (
+        "別の検査にもあるSOPインスタンスUID",
+        "SOP Instance UIDs that are also in another study",
+    ),
+    "conformance.series": ("別の検査にもあるシリーズUID", "Series UIDs that are also in another study"),
+    "conformance.missing": (
+        "必須なのに欠けている項目 {number}",
+        "Required attributes that are missing: {number}",
+    ),
+    "conformance.value": ("値が必須（タイプ1）", "a value is required (type 1)"),
+    "conformance.present": ("項目が必須（タイプ2）", "has to be there (type 2)"),
+    "conformance.note": (
+        "送信は止めていません。装置の設定を確かめてください。",
+        "Nothing was held for it. Have the modality's settings looked at.",
+    ),
     "leaving.title": ("施設の外に送る内容", "What leaves the facility"),
     "leaving.lead": (
         "DICOM PS3.15（{edition}）表E.1-1の各項目を、この施設の設定でどう扱うかの一覧です。疑いのあるものは送らず、理由を付けて保留します。",

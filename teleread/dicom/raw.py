@@ -94,8 +94,9 @@ EXPLICIT = Syntax(explicit=True, big=False)
 BIG = Syntax(explicit=True, big=True)
 
 _HEADERS = {False: struct.Struct("<HHL"), True: struct.Struct(">HHL")}
-_PLAIN_HEADER = struct.Struct("<HHHH")
+_PLAIN_HEADER = struct.Struct("<HH2sH")
 _PLAIN = {vr.encode(): vr for vr in SHORT_VRS}
+_NO_VR: dict[bytes, str] = {}
 _LENGTH16 = {False: struct.Struct("<H"), True: struct.Struct(">H")}
 _LENGTH32 = {False: struct.Struct("<L"), True: struct.Struct(">L")}
 
@@ -221,15 +222,17 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise BrokenDataset("too_deep", f"sequences are nested more than {MAX_DEPTH} deep")
         found: list[Element] = []
-        plain = _PLAIN if syntax is EXPLICIT or syntax == EXPLICIT else {}
+        data, unpack, append = self.data, _PLAIN_HEADER.unpack_from, found.append
+        plain = (_PLAIN if syntax == EXPLICIT else _NO_VR).get
         while at + 8 <= end:
-            vr = plain.get(self.data[at + 4 : at + 6])
-            if vr is not None:
-                # Nine of ten elements: a short explicit VR that is neither a sequence nor anything to be guessed.
-                group, number, _, length = _PLAIN_HEADER.unpack_from(self.data, at)
-                value_end = at + 8 + length
-                if value_end <= end and group != 0xFFFE:
-                    found.append(Element(group << 16 | number, vr, vr, at, at + 8, value_end, value_end))
+            group, number, code, length = unpack(data, at)
+            vr = plain(code)
+            if vr is not None and group != 0xFFFE:
+                # Nine of ten elements: a short explicit VR, neither a sequence nor anything to be guessed.
+                value_at = at + 8
+                value_end = value_at + length
+                if value_end <= end:
+                    append(Element(group << 16 | number, vr, vr, at, value_at, value_end, value_end))
                     at = value_end
                     continue
             element = self._element(at, end, syntax, depth)
@@ -237,7 +240,7 @@ class _Reader:
                 return found, element.end
             if element.tag >> 16 == 0xFFFE:
                 raise BrokenDataset("unreadable", "an item or delimiter stands where an element is due")
-            found.append(element)
+            append(element)
             at = element.end
         if until_delimiter:
             raise BrokenDataset("truncated", "ends inside an item of undefined length")

@@ -2,7 +2,9 @@
 
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from pydicom.datadict import dictionary_description
 
+from gateway.conformance import conformance_of
 from gateway.console import flow
 from gateway.console.access import Action
 from gateway.console.context import console, needs, record_shown
@@ -54,6 +56,11 @@ def version() -> ResponseReturnValue:
     return jsonify({"version": flow.version_of(console().spool)})
 
 
+def _attribute(tag: int) -> str:
+    """Return an attribute as the maker of a modality will look for it."""
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X}) {dictionary_description(tag)}"
+
+
 @blueprint.get("/studies/<int:study_id>")
 @needs(Action.SEE)
 def study(study_id: int) -> ResponseReturnValue:
@@ -64,6 +71,8 @@ def study(study_id: int) -> ResponseReturnValue:
     return render_template(
         "study.html",
         row=row,
+        conformance=conformance_of(here.spool, study_id),
+        attribute=_attribute,
         happenings=flow.happenings_of(here.spool, study_id, row.reports),
         routes={report.number: flow.routes_of(here.spool, report) for report in row.reports},
         votes={report.number: here.decisions.votes(report.number) for report in row.reports},

@@ -152,6 +152,10 @@ def age_at(birth_date: str, study_date: str) -> str:
     )
 
 
+_pseudonym_for = lru_cache(maxsize=256)(pseudonym_for)
+_accession_pseudonym = lru_cache(maxsize=256)(accession_pseudonym)
+
+
 @lru_cache(maxsize=1 << 16)
 def _new_uid(original: str, key: bytes) -> str:
     return replacement_uid(original, key)
@@ -281,9 +285,11 @@ class _Rewriter:
             seen = known.get(before)
             if seen is None:
                 seen = self._top_level(element, before, syntax, sets, safe)
-            pieces.append(seen[0])
-            if seen[1]:
-                uids |= seen[1]
+            new, replaced = seen
+            if new:
+                pieces.append(new)
+            if replaced:
+                uids |= replaced
         pieces += [self._insert(tag, inserted, syntax) for tag in waiting]
         yield b"".join(pieces)
 
@@ -315,11 +321,11 @@ class _Rewriter:
         self.original_uids = others
         if new:
             self.fresh.append(new)
-        # A private element stands or goes with the others of its block; a UID of another instance of the patient has to
-        # be found in the file whose own it is.
+        # A safe private element stands or goes with the reservation of its block; a UID of another instance of the patient
+        # has to be found in the file whose own it is.
         if (
             len(before) <= _KNOWN_SIZE
-            and not element.private
+            and not (element.private and Option.RETAIN_SAFE_PRIVATE in self.profile.options)
             and element.tag != _CHARACTER_SET
             and not _FOREIGN_UID.search(new)
         ):
@@ -735,11 +741,11 @@ def deidentify_file(
         original = raw.text(tag)
         names[field] = original if keep_uids or not original else _new_uid(original, keys.uid_key)
     if own.patient_id:
-        names["pseudonym"] = pseudonym_for(
+        names["pseudonym"] = _pseudonym_for(
             own.issuer_of_patient_id, own.patient_id, keys.pseudonym_key, counter=counter
         )
     if own.accession_number:
-        names["accession"] = accession_pseudonym(
+        names["accession"] = _accession_pseudonym(
             own.issuer_of_accession_number, own.accession_number, keys.pseudonym_key
         )
     reason = (
