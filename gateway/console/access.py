@@ -19,6 +19,7 @@ class Action(StrEnum):
     DECIDE_HELD = "decide_held"
     SEND_REPORT = "send_report"
     RELEASE_REPORT = "release_report"
+    RELEASE_SENDING = "release_sending"
     TEST_LINK = "test_link"
     MANAGE_USERS = "manage_users"
     READ_AUDIT = "read_audit"
@@ -32,6 +33,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.DECIDE_HELD: frozenset({Role.OPERATOR}),
     Action.SEND_REPORT: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.RELEASE_REPORT: frozenset({Role.OPERATOR, Role.DOCTOR}),
+    Action.RELEASE_SENDING: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.TEST_LINK: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.MANAGE_USERS: frozenset({Role.ADMINISTRATOR}),
     Action.READ_AUDIT: frozenset({Role.ADMINISTRATOR}),

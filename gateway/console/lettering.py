@@ -102,6 +102,7 @@ def age_text(age: int | None) -> str:
 
 def _everywhere() -> dict[str, Any]:
     from gateway.console.flow import counts_of
+    from gateway.sending import stop_of
     from gateway.watch import contact_of
 
     here = console()
@@ -116,4 +117,5 @@ def _everywhere() -> dict[str, Any]:
             seconds=max(90.0, 3 * here.settings.heartbeat_seconds)
         )
         answer |= {"counts": counts_of(here.spool, at=here.now()), "contact": contact, "is_silent": silent}
+        answer["stop"] = stop_of(here.spool)
     return answer

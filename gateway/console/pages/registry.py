@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from gateway.console.pages import flow, fonts, held, line, people, reports, request_form, sign_in
+from gateway.console.pages import flow, fonts, held, leaks, line, people, reports, request_form, sign_in
 
 
 def blueprints() -> tuple[Blueprint, ...]:
@@ -14,6 +14,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         held.blueprint,
         request_form.blueprint,
         line.blueprint,
+        leaks.blueprint,
         people.blueprint,
         fonts.blueprint,
     )
