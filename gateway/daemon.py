@@ -162,6 +162,7 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
     from gateway.collect import Collector, NoticeSender
     from gateway.deidentify import Deidentifier
     from gateway.forward import Forwarder
+    from gateway.guard import Guard
     from gateway.heartbeat import Heart
     from gateway.keys import GatewayKeys
     from gateway.link import CentreLink
@@ -180,14 +181,15 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
         link = CentreLink.open(settings, layout)
         deidentifier = Deidentifier(spool, vault, keys, now=clock.now)
         deidentifier.warm_up()
+        guard = Guard(vault)
         forwarder = Forwarder(settings, spool, link, now=clock.now)
         tasks = (
             Task("de-identification", deidentifier.work),
             Task("upload", forwarder.work),
-            Task("manifests", ManifestSender(settings, spool, link, now=clock.now).work, 0.1),
+            Task("manifests", ManifestSender(settings, spool, link, now=clock.now, guard=guard).work, 0.1),
             Task("collection", Collector(spool, link, now=clock.now).work, settings.collect_seconds),
             Task("notices", NoticeSender(spool, link, now=clock.now).work, 0.1),
-            Task("requests", OrderSender(settings, spool, link, now=clock.now).work, 0.5),
+            Task("requests", OrderSender(settings, spool, link, now=clock.now, guard=guard).work, 0.5),
             Task("centre", CentreWatch(spool, link, now=clock.now).work, settings.collect_seconds),
             Task("heartbeat", Heart(spool, link, now=clock.now).work, settings.heartbeat_seconds),
             Task("leak check", Nightly(settings, spool, now=clock.now).work, 60.0),

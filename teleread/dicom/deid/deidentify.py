@@ -84,6 +84,10 @@ HELD_REASONS: dict[str, dict[str, str]] = {
         "ja": "匿名化後も患者情報が残っています",
         "en": "Identity was still found after de-identification.",
     },
+    "executable_preamble": {
+        "ja": "ファイルの先頭がプログラムになっています",
+        "en": "It begins like a program.",
+    },
     "other_patient": {"ja": "この検査の患者と一致しません", "en": "It is of another patient than its study."},
 }
 
@@ -322,6 +326,24 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+#: How programs begin: DOS and Windows, Unix, scripts, macOS, Java. A preamble may serve another image format (PS3.10
+#: Section 7.1), never one of these (CVE-2019-11687).
+_PROGRAMS = (
+    b"MZ",
+    b"\x7fELF",
+    b"#!",
+    b"\xfe\xed\xfa",
+    b"\xcf\xfa\xed\xfe",
+    b"\xce\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+)
+
+
+def _preamble_reason(source: Path) -> str | None:
+    with source.open("rb") as stream:
+        return "executable_preamble" if stream.read(4).startswith(_PROGRAMS) else None
+
+
 def _missing(raw: RawFile, identity: PatientIdentity, expected: PatientIdentity | None) -> str | None:
     for tag, reason in (
         (0x00080018, "no_sop_uid"),
@@ -454,7 +476,8 @@ def deidentify_file(
             own.issuer_of_accession_number, own.accession_number, keys.pseudonym_key
         )
     reason = (
-        _missing(raw, own, identity)
+        _preamble_reason(source)
+        or _missing(raw, own, identity)
         or reason_to_hold(raw, pixels_looked_at=pixels_looked_at)
         or pixels_missing(raw)
     )
