@@ -34,6 +34,15 @@ _CODECS = {
     "ISO_IR 192": "utf-8",
     "GB18030": "gb18030",
     "GBK": "gbk",
+    # No terms of DICOM, and seen in its place.
+    "UTF-8": "utf-8",
+    "UTF8": "utf-8",
+    "SHIFT_JIS": "cp932",
+    "SHIFT-JIS": "cp932",
+    "SJIS": "cp932",
+    "EUC-JP": "euc_jp",
+    "EUC-KR": "euc_kr",
+    "ISO-8859-1": "latin-1",
 }
 
 #: Escape sequences of PS3.3 Tables C.12-3 and C.12-4 -> (half they change, codec).
