@@ -178,6 +178,7 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
     from gateway.forward import Forwarder
     from gateway.heartbeat import Heart
     from gateway.keys import GatewayKeys
+    from gateway.last_look import LastLook
     from gateway.link import CentreLink
     from gateway.manifest import ManifestSender
     from gateway.orders import OrderSender
@@ -198,14 +199,21 @@ def work(settings: GatewaySettings, stop: threading.Event) -> None:
             spool, vault, keys, now=clock.now, profile=settings.deidentification.profile
         )
         deidentifier.warm_up()
+        last_look = LastLook(vault)
         forwarder = Forwarder(settings, spool, link, now=clock.now)
         tasks = (
             Task("de-identification", deidentifier.work),
             Task("upload", forwarder.work),
-            Task("manifests", ManifestSender(settings, spool, link, now=clock.now).work, 0.1),
+            Task(
+                "manifests",
+                ManifestSender(settings, spool, link, now=clock.now, last_look=last_look).work,
+                0.1,
+            ),
             Task("collection", Collector(spool, link, now=clock.now).work, settings.collect_seconds),
             Task("notices", NoticeSender(spool, link, now=clock.now).work, 0.1),
-            Task("requests", OrderSender(settings, spool, link, now=clock.now).work, 0.5),
+            Task(
+                "requests", OrderSender(settings, spool, link, now=clock.now, last_look=last_look).work, 0.5
+            ),
             Task("critical", CriticalWatch(spool, link, now=clock.now).work, settings.collect_seconds),
             Task("confirmations", AcknowledgementSender(settings, spool, link, now=clock.now).work, 0.5),
             Task("centre", CentreWatch(spool, link, now=clock.now).work, settings.collect_seconds),

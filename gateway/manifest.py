@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from gateway.last_look import LastLook
 from gateway.link import CentreLink, Refused
 from gateway.retry import next_try
 from gateway.sending import prepare, stop_of
@@ -32,12 +33,19 @@ class ManifestSender:
     """Watches the studies and sends their manifests."""
 
     def __init__(
-        self, settings: GatewaySettings, spool: Spool, link: CentreLink, *, now: Callable[[], datetime]
+        self,
+        settings: GatewaySettings,
+        spool: Spool,
+        link: CentreLink,
+        *,
+        now: Callable[[], datetime],
+        last_look: LastLook | None = None,
     ) -> None:
         self._settings = settings
         self._spool = spool
         self._link = link
         self._now = now
+        self._last_look = last_look
         prepare(spool)
 
     def work(self) -> int:
@@ -71,6 +79,8 @@ class ManifestSender:
         revision = study["revision"] + 1 if study["revision"] == 0 or late else study["revision"]
         manifest = manifest_of(study, items, revision=revision, closed=closed, evidence=evidence)
         try:
+            if self._last_look is not None:
+                manifest = self._last_look.manifest(manifest)
             answer = self._link.put_manifest(manifest)
         except (Unavailable, Refused) as problem:
             self._failed(study, problem.message)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from gateway.last_look import LastLook
 from gateway.link import CentreLink, Refused
 from gateway.retry import next_try
 from gateway.sending import prepare, stop_of
@@ -112,12 +113,19 @@ class OrderSender:
     """Sends requests until the centre has taken or refused them."""
 
     def __init__(
-        self, settings: GatewaySettings, spool: Spool, link: CentreLink, *, now: Callable[[], datetime]
+        self,
+        settings: GatewaySettings,
+        spool: Spool,
+        link: CentreLink,
+        *,
+        now: Callable[[], datetime],
+        last_look: LastLook | None = None,
     ) -> None:
         self._settings = settings
         self._spool = spool
         self._link = link
         self._now = now
+        self._last_look = last_look
         spool.connection.executescript(_SCHEMA)
         prepare(spool)
 
@@ -135,6 +143,8 @@ class OrderSender:
     def _send(self, row: sqlite3.Row) -> bool:
         notice = OrderNotice.from_json(json.loads(row["document"]))
         try:
+            if self._last_look is not None:
+                self._last_look.order(notice)
             answer = self._link.put_order(notice)
         except Unavailable as problem:
             self._note(

@@ -21,6 +21,7 @@ class Action(StrEnum):
     RELEASE_REPORT = "release_report"
     ACKNOWLEDGE_CRITICAL = "acknowledge_critical"
     HAND_OVER_CRITICAL = "hand_over_critical"
+    RELEASE_SENDING = "release_sending"
     TEST_LINK = "test_link"
     READ_PROFILE = "read_profile"
     MANAGE_USERS = "manage_users"
@@ -37,6 +38,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.RELEASE_REPORT: frozenset({Role.OPERATOR, Role.DOCTOR}),
     Action.ACKNOWLEDGE_CRITICAL: frozenset({Role.DOCTOR}),
     Action.HAND_OVER_CRITICAL: _ALL,
+    Action.RELEASE_SENDING: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.TEST_LINK: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.READ_PROFILE: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.MANAGE_USERS: frozenset({Role.ADMINISTRATOR}),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway import decisions, watch
+from gateway import decisions, sending, watch
 from gateway.console.accounts import Accounts
 from gateway.console.names import Names
 from gateway.console.store import ConsoleStore
@@ -56,6 +56,7 @@ def open_console(settings: GatewaySettings, *, now: Callable[[], datetime] = clo
     store = ConsoleStore(layout)
     watch.prepare(spool)
     decisions.prepare(spool)
+    sending.prepare(spool)
     return Console(
         settings=settings,
         layout=layout,

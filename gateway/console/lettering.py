@@ -111,6 +111,7 @@ def age_text(age: int | None) -> str:
 
 def _everywhere() -> dict[str, Any]:
     from gateway.console.flow import counts_of
+    from gateway.sending import stop_of
     from gateway.watch import contact_of
 
     here = console()
@@ -126,4 +127,5 @@ def _everywhere() -> dict[str, Any]:
         )
         answer |= {"counts": counts_of(here.spool, at=here.now()), "contact": contact, "is_silent": silent}
         answer["critical"] = here.critical.open()
+        answer["stop"] = stop_of(here.spool)
     return answer

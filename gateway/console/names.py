@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.console.search import haystack, matches
+from gateway.console.search import haystack, matches, sort_key
 from gateway.vault import Vault, VaultStudy
 from teleread.dicom.deid.identity import PatientIdentity, read_identity
 from teleread.errors import InvalidInput
@@ -77,7 +77,7 @@ class Names:
             known = found.get(entry.pseudonym)
             if known is None or known.identity.study_date < entry.identity.study_date:
                 found[entry.pseudonym] = entry
-        return sorted(found.values(), key=lambda entry: entry.identity.patient_name)[:limit]
+        return sorted(found.values(), key=lambda entry: sort_key(entry.identity.patient_name))[:limit]
 
     def patient(self, patient_id: str) -> VaultStudy | None:
         """Return the newest study of a patient ID, None when the vault has none."""

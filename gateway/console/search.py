@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from teleread.dicom.deid.spelling import fold, is_kana, kana_of
+
 _HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
 
 # Small kana for full size, and the marks that people leave out or mistake: ジョン and ジヨン meet.
@@ -51,12 +53,46 @@ def matches(query: str, texts: tuple[str, ...]) -> bool:
     return bool(words) and all(any(word in text for text in texts) for word in words)
 
 
-def sort_key(name: str) -> tuple[int, str]:
-    """Return the place of a name in the order of the fifty sounds; names without kana come after.
+def sort_key(name: str) -> tuple[int, str, str]:
+    """Return the place of a name in the order of the fifty sounds; names without a reading come after.
 
-    `name` is a PN; its phonetic group decides, then the ideographic, then the alphabetic one.
+    `name` is a PN; its phonetic group decides. Without one, romaji of Japanese names are read as kana, and kana in the
+    ideographic group as they stand. Voiced sounds stand with their plain ones and decide last, and a long vowel is its
+    vowel (JIS X 4061).
     """
     alphabetic, ideographic, phonetic = [*name.split("="), "", ""][:3]
-    if phonetic:
-        return 0, folded(phonetic)
-    return 1, folded(ideographic or alphabetic)
+    reading = phonetic or _kana_of_words(alphabetic) or (ideographic if is_kana(_plain(ideographic)) else "")
+    if not reading:
+        return 1, folded(ideographic or alphabetic), ""
+    # The family name alone decides first: アベ サチ stands before アベイ.
+    words = [fold(word) for word in reading.split("^") if word]
+    first = "\0".join(_unvoiced(_with_vowels(_GAPS_BUT_LONG.sub("", word))) for word in words)
+    return 0, first, "\0".join(words)
+
+
+_GAPS_BUT_LONG = re.compile(r"[\s,.・'\-_]+")
+_VOWEL_OF = {kana: row[0] for row in (
+    "アカガサザタダナハバパマヤラワ", "イキギシジチヂニヒビピミリ", "ウクグスズツヅヌフブプムユルヴ", "エケゲセゼテデネヘベペメレ",
+    "オコゴソゾトドノホボポモヨロヲ",
+) for kana in row}  # fmt: skip
+
+
+def _plain(text: str) -> str:
+    return _GAPS.sub("", fold(text))
+
+
+def _kana_of_words(romaji: str) -> str:
+    words = [kana_of(fold(word)) for word in romaji.replace("-", "").split("^") if word]
+    return "^".join(words) if words and all(words) else ""
+
+
+def _with_vowels(kana: str) -> str:
+    letters = ""
+    for letter in kana:
+        letters += _VOWEL_OF.get(letters[-1:], letter) if letter == "ー" else letter
+    return letters
+
+
+def _unvoiced(kana: str) -> str:
+    apart = unicodedata.normalize("NFD", kana)
+    return apart.replace("\u3099", "").replace("\u309a", "")

@@ -34,6 +34,15 @@ _CODECS = {
     "ISO_IR 192": "utf-8",
     "GB18030": "gb18030",
     "GBK": "gbk",
+    # No terms of DICOM, and seen in its place.
+    "UTF-8": "utf-8",
+    "UTF8": "utf-8",
+    "SHIFT_JIS": "cp932",
+    "SHIFT-JIS": "cp932",
+    "SJIS": "cp932",
+    "EUC-JP": "euc_jp",
+    "EUC-KR": "euc_kr",
+    "ISO-8859-1": "latin-1",
 }
 
 #: Escape sequences of PS3.3 Tables C.12-3 and C.12-4 -> (half they change, codec).
@@ -185,6 +194,8 @@ def _decoded(raw: bytes, character_sets: tuple[str, ...]) -> tuple[str, str]:
     declared = [codec for codec in map(codec_of, character_sets) if codec]
     if declared and declared[0] in _ONE_BYTE:
         declared = [*_betrayed(raw), *declared]
+    elif _is_plainly_utf8(raw):
+        declared = ["utf-8", *declared]
     for codec in (*declared, *_LIKELY):
         try:
             return raw.decode(codec), codec
@@ -197,7 +208,6 @@ def _decoded(raw: bytes, character_sets: tuple[str, ...]) -> tuple[str, str]:
 _ONE_BYTE = frozenset(codec for codec in _CODECS.values() if codec.startswith(("iso8859", "latin")))
 
 _KANA_IN_EUC = re.compile(rb"(?:[\xa1-\xfe]{2})*[\xa4\xa5][\xa1-\xf6](?:[\xa1-\xfe]{2})*")
-_HALF_WIDTH_KANA = re.compile(rb"[\xa6-\xdf]{3,}")
 _CONTROLS = re.compile(rb"[\x80-\x9f]")
 
 
@@ -207,15 +217,24 @@ def _betrayed(raw: bytes) -> list[str]:
     Nobody writes words that happen to be UTF-8; the controls 80 to 9F are in no name; three letters of À to ß in a row
     are half-width kana, and the pairs behind ¤ and ¥ are kana in EUC.
     """
-    high = b"".join(re.findall(rb"[\x80-\xff]+", raw))
+    runs = re.findall(rb"[\x80-\xff]+", raw)
     found = ["utf-8"]
     if _CONTROLS.search(raw):
         found += ["cp932", "gb18030"]
-    elif _KANA_IN_EUC.fullmatch(high):
+    elif _KANA_IN_EUC.fullmatch(b"".join(runs)):
         found.append("euc_jp")
-    elif _HALF_WIDTH_KANA.fullmatch(high):
+    elif any(len(run) > 2 for run in runs) and all(0xA6 <= byte <= 0xDF for run in runs for byte in run):
         found.append("cp932")
     return found
+
+
+def _is_plainly_utf8(raw: bytes) -> bool:
+    """Whether bytes are UTF-8 with two characters or more of three bytes: in Shift_JIS or GB 18030 no words come out so."""
+    try:
+        wide = [character for character in raw.decode("utf-8") if character > "\x7f"]
+    except UnicodeDecodeError:
+        return False
+    return len(wide) > 1 and min(wide) > "\u07ff"
 
 
 def _first(character_sets: Sequence[str]) -> str:

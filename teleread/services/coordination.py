@@ -29,6 +29,7 @@ class GatewaySign:
     queue: int
     held: int
     little_space: bool
+    alarm: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class PersonSign:
 
 
 def gateways(session: Session, *, actor: Actor, at: datetime) -> list[GatewaySign]:
-    """Return every enrolled box that was not revoked, the longest silent first."""
+    """Return every enrolled box that was not revoked, those with an alarm first, then the longest silent."""
     require(actor, Action.COORDINATE)
     rows = session.execute(
         select(Gateway, Facility)
@@ -62,10 +63,13 @@ def gateways(session: Session, *, actor: Actor, at: datetime) -> list[GatewaySig
             held=gateway.held or 0,
             little_space=gateway.disk_free_bytes is not None
             and gateway.disk_free_bytes < rules.LITTLE_SPACE_BYTES,
+            alarm=gateway.alarm,
         )
         for gateway, facility in rows
     ]
-    return sorted(found, key=lambda one: (one.last_seen_at is not None, one.last_seen_at or at))
+    return sorted(
+        found, key=lambda one: (not one.alarm, one.last_seen_at is not None, one.last_seen_at or at)
+    )
 
 
 def people(session: Session, *, actor: Actor) -> list[PersonSign]:

@@ -222,5 +222,15 @@ def heartbeat(session: Session, message: Heartbeat, *, actor: Actor, at: datetim
     gateway.queue = message.queue
     gateway.held = message.held
     gateway.disk_free_bytes = message.disk_free_bytes
+    if message.alarm != gateway.alarm:
+        gateway.alarm = message.alarm
+        audit.record(
+            session,
+            actor=actor,
+            at=at,
+            act="gateway.alarm" if message.alarm else "gateway.alarm_ended",
+            facility_id=gateway.facility_id,
+            detail={"gateway": gateway.name, "alarm": message.alarm},
+        )
     gateway.clock_skew_seconds = (message.clock - at).total_seconds()
     return HeartbeatAnswer(now=at)

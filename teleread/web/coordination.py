@@ -96,6 +96,7 @@ class GatewayRow:
     queue: int
     held: int
     little_space: bool
+    alarm_key: str
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,7 @@ def _gateway_row(one: people_and_boxes.GatewaySign, at: datetime) -> GatewayRow:
         queue=one.queue,
         held=one.held,
         little_space=one.little_space,
+        alarm_key=f"board.gateway.{one.alarm}" if one.alarm else "",
     )
 
 

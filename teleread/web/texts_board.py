@@ -124,6 +124,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "board.gateway.lost": ("長時間無応答", "silent for long"),
     "board.gateway.never": ("まだ応答なし", "never heard of"),
     "board.gateway.queue": ("待ち {queue}・保留 {held}", "{queue} waiting, {held} held"),
+    "board.gateway.leak_check_failed": (
+        "漏えい試験に失敗し、送信を停止中",
+        "failed its leak check and sends nothing",
+    ),
     "board.gateway.disk": ("ディスク残少", "disk nearly full"),
     "board.ago.seconds": ("{count}秒前", "{count} s ago"),
     "board.ago.minutes": ("{count}分前", "{count} min ago"),

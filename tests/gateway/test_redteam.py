@@ -175,14 +175,14 @@ DEFENCES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 def test_with_a_defence_switched_off_its_canaries_are_found(
     at_hand: None, monkeypatch: pytest.MonkeyPatch, defence: str
 ) -> None:
+    mine = tuple(canary for canary in canaries(SEED) if canary.defence == defence)
+    monkeypatch.setattr(redteam, "canaries", lambda _seed: mine)
     DEFENCES[defence](monkeypatch)
-    late = {one.canary for one in check_now().verdicts if one.defence == defence and one.verdict == "late"}
+    late = {one.canary for one in check_now().verdicts if one.verdict == "late"}
     _no_scan(monkeypatch)
-    score = check_now()
-    leaked = {one.canary for one in score.verdicts if one.defence == defence and one.verdict == "leaked"}
-    mine = {one.canary for one in score.verdicts if one.defence == defence}
-    assert leaked == mine, mine - leaked
-    if defence not in ("pixels", "scan", "request", "overlay"):
+    leaked = {one.canary for one in check_now().verdicts if one.verdict == "leaked"}
+    assert leaked == {canary.name for canary in mine}
+    if defence not in ("pixels", "scan", "request", "overlay", "document"):
         # The net below caught what it can read, and said so.
         assert late
 
@@ -304,6 +304,8 @@ def test_the_night_begins_at_two_in_japan() -> None:
 def test_the_command_prints_the_score_stops_the_gateway_and_leaves_nothing_behind(
     at_hand: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    some = tuple(one for one in canaries(SEED) if one.name in ("header", "secondary_capture"))
+    monkeypatch.setattr(redteam, "canaries", lambda _seed: some)
     settings = settings_of(tmp_path / "box")
     settings.write()
     assert main(["redteam", "--data", str(settings.data), "--json"]) == 0

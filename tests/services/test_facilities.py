@@ -5,11 +5,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+from sqlalchemy import select
 
 from teleread.errors import InvalidInput, NotAllowed
-from teleread.services import facilities
+from teleread.services import coordination, facilities
 from teleread.storage import pki
+from teleread.storage.models.records import AuditRecord
 from teleread.wire.enrolment import EnrolmentAnswer, EnrolmentRequest, OneTimeCode
+from teleread.wire.heartbeat import Heartbeat
 from tests.builders.centre import OPERATOR, Place
 
 HERE = "192.0.2.7"
@@ -92,3 +95,32 @@ def test_a_revoked_unknown_or_expired_certificate_is_nobody(place: Place) -> Non
         facilities.revoke_gateway(session, facility_code="clinic", name="gw2", actor=OPERATOR, at=place.at)
     with place.session() as session, pytest.raises(NotAllowed):
         facilities.gateway_by_certificate(session, digest(answer), at=place.at, from_where=HERE)
+
+
+def test_an_alarm_of_a_heartbeat_leads_the_board_and_is_recorded_once(place: Place) -> None:
+    coordinator = place.person("coord", "coordinator")
+    answer = enrol(place, invite(place))
+    with place.session() as session:
+        actor = facilities.gateway_by_certificate(session, digest(answer), at=place.at, from_where=HERE)
+
+    def beat(alarm: str) -> list[str]:
+        message = Heartbeat(
+            version="1",
+            queue=0,
+            held=0,
+            disk_free_bytes=10**12,
+            clock=place.at,
+            certificate_not_after=place.at,
+            alarm=alarm,
+        )
+        with place.session() as session:
+            facilities.heartbeat(session, message, actor=actor, at=place.at)
+        with place.session() as session:
+            return [one.alarm for one in coordination.gateways(session, actor=coordinator.actor, at=place.at)]
+
+    assert beat("leak_check_failed")[0] == "leak_check_failed"
+    beat("leak_check_failed")
+    assert "leak_check_failed" not in beat("")
+    with place.session() as session:
+        acts = session.scalars(select(AuditRecord.act).where(AuditRecord.act.like("gateway.alarm%"))).all()
+    assert sorted(acts) == ["gateway.alarm", "gateway.alarm_ended"]

@@ -13,6 +13,7 @@ from gateway.console.context import console, needs, record
 from gateway.console.lettering import span
 from gateway.console.peers import Echo, echo
 from gateway.heartbeat import certificate_not_after
+from gateway.sending import last_checked_at, last_score
 from gateway.watch import contact_of
 from teleread.errors import NotFound
 
@@ -62,6 +63,8 @@ def _page(tested: int | None = None, answer: Echo | None = None) -> str:
         "line.html",
         health=_health(),
         contact=contact_of(here.spool),
+        score=last_score(here.spool),
+        checked_at=last_checked_at(here.spool),
         settings=here.settings,
         tested=tested,
         answer=answer,

@@ -7,6 +7,7 @@ from gateway.console.pages import (
     flow,
     fonts,
     held,
+    leaks,
     leaving,
     line,
     people,
@@ -27,6 +28,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         request_form.blueprint,
         line.blueprint,
         leaving.blueprint,
+        leaks.blueprint,
         people.blueprint,
         fonts.blueprint,
     )

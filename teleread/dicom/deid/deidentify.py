@@ -46,7 +46,7 @@ from teleread.dicom.raw import (
     read_raw,
     text_before_the_break,
 )
-from teleread.dicom.text import decode
+from teleread.dicom.text import codec_of, decode
 from teleread.domain.identifiers import accession_pseudonym, days_back, pseudonym_for, replacement_uid
 
 #: Our Implementation Class UID (PS3.7 D.3.3.2), UUID-derived.
@@ -90,6 +90,18 @@ HELD_REASONS: dict[str, dict[str, str]] = {
     "identity_left": {
         "ja": "匿名化後も患者情報が残っています",
         "en": "Identity was still found after de-identification.",
+    },
+    "executable_preamble": {
+        "ja": "ファイルの先頭がプログラムになっています",
+        "en": "It begins like a program.",
+    },
+    "unknown_character_set": {
+        "ja": "文字コードの指定が未知のもので、氏名を確かめられません",
+        "en": "Its character set is not known, so no name in it can be looked for.",
+    },
+    "name_too_long": {
+        "ja": "氏名または患者IDが64文字を超えています",
+        "en": "Its patient name or ID is longer than 64 characters.",
     },
     "other_patient": {"ja": "この検査の患者と一致しません", "en": "It is of another patient than its study."},
 }
@@ -537,6 +549,45 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+#: How programs begin: DOS and Windows, Unix, scripts, macOS, Java. A preamble may serve another image format (PS3.10
+#: Section 7.1), never one of these (CVE-2019-11687).
+_PROGRAMS = (
+    b"MZ",
+    b"\x7fELF",
+    b"#!",
+    b"\xfe\xed\xfa",
+    b"\xcf\xfa\xed\xfe",
+    b"\xce\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+)
+
+
+def _preamble_reason(source: Path) -> str | None:
+    with source.open("rb") as stream:
+        return "executable_preamble" if stream.read(4).startswith(_PROGRAMS) else None
+
+
+def _unreadable_name(raw: RawFile, identity: PatientIdentity) -> str | None:
+    """Return why the name of a file cannot be trusted to be found again, as a code, or None."""
+    terms = [*character_sets(raw), *_terms_in_items(raw, raw.elements)]
+    if any(term and codec_of(term) is None for term in terms):
+        return "unknown_character_set"
+    # PS3.5 Section 6.2: 64 characters a component group of PN, 64 of LO.
+    if max(map(len, (*identity.patient_name.split("="), identity.patient_id))) > 64:
+        return "name_too_long"
+    return None
+
+
+def _terms_in_items(raw: RawFile, elements: list[Element]) -> Iterator[str]:
+    for element in elements:
+        for item in element.items or ():
+            for child in item.elements:
+                if child.tag == 0x00080005:
+                    value = raw.data[child.value_at : child.value_end].decode("latin-1")
+                    yield from (term.strip(" \0") for term in value.split("\\"))
+            yield from _terms_in_items(raw, item.elements)
+
+
 def _missing(raw: RawFile, identity: PatientIdentity, expected: PatientIdentity | None) -> str | None:
     for tag, reason in (
         (0x00080018, "no_sop_uid"),
@@ -749,7 +800,9 @@ def deidentify_file(
             own.issuer_of_accession_number, own.accession_number, keys.pseudonym_key
         )
     reason = (
-        _missing(raw, own, identity)
+        _preamble_reason(source)
+        or _missing(raw, own, identity)
+        or _unreadable_name(raw, own)
         or reason_to_hold(raw, pixels_looked_at=pixels_looked_at)
         or pixels_missing(raw)
     )

@@ -44,6 +44,7 @@ class Gateway(Base):
     queue: Mapped[int | None]
     held: Mapped[int | None]
     disk_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    alarm: Mapped[str] = mapped_column(default="", server_default="")
     clock_skew_seconds: Mapped[float | None]
     created_at: Mapped[datetime]
 

@@ -241,11 +241,23 @@ def test_a_deflate_bomb_is_held(tmp_path: Path) -> None:
     assert held_reason(tmp_path, meta + body) == "too_large"
 
 
-def test_a_preamble_that_is_a_program_stays_at_home(tmp_path: Path) -> None:
-    data = b"#!/bin/sh\nMZ" + bytes(116) + encoded(ct_slice())[128:]
+@pytest.mark.parametrize(
+    "start", [b"MZ\x90\0", b"\x7fELF\2\1", b"#!/bin/sh\n", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"]
+)
+def test_a_file_that_begins_like_a_program_is_held(tmp_path: Path, start: bytes) -> None:
+    data = start.ljust(128, b"\0") + encoded(ct_slice())[128:]
+    assert held_reason(tmp_path, data) == "executable_preamble"
+
+
+@pytest.mark.parametrize(
+    "start", [b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"II+\0\x08\0", b"TAKASAKI HANAKO", b"\x89PNG\r\n"]
+)
+def test_no_preamble_leaves_and_the_files_own_stays_at_home(tmp_path: Path, start: bytes) -> None:
+    data = start.ljust(128, b"\0") + encoded(ct_slice())[128:]
     (tmp_path / "in.dcm").write_bytes(data)
     assert deidentify_file(tmp_path / "in.dcm", tmp_path / "out.dcm", keys=KEYS).outcome == "clean"
     assert (tmp_path / "out.dcm").read_bytes()[:132] == bytes(128) + b"DICM"
+    assert (tmp_path / "in.dcm").read_bytes() == data
 
 
 def test_a_name_in_a_comment_of_compressed_pixels_is_found(tmp_path: Path) -> None:

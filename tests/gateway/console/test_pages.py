@@ -11,6 +11,7 @@ from gateway.console.access import ALLOWED, Action, Role
 from gateway.console.app import create_app
 from gateway.console.security import OPEN
 from gateway.console.words import TEXTS
+from gateway.sending import Score, Verdict, record_check, stop_of
 from teleread.dicom.deid.deidentify import HELD_REASONS
 from teleread.domain.identifiers import new_case_number
 from teleread.errors import TransitionNotAllowed
@@ -478,3 +479,28 @@ def test_a_fault_tells_nothing_and_names_nobody(
     answer = browser.get("/studies")
     assert answer.status_code == 500
     assert "山田" not in answer.text + caplog.text
+
+
+def test_a_failed_leak_check_is_on_every_page_and_released_in_two_steps_with_a_reason(box: Box) -> None:
+    spool = box.console.spool
+    browser = box.signed_in()
+    assert TEXTS["leaks.never"][0] in browser.get("/line").text
+    verdicts = (Verdict("header", "profile", "leaked", "clean"), Verdict("curve", "profile", "stopped"))
+    record_check(spool, Score(box.now, "0.9", 1, verdicts))
+    stop = stop_of(spool)
+    assert stop is not None
+    for path in ("/studies", "/line", "/leaks"):
+        assert "漏えい試験に失敗した" in browser.get(path).text
+    assert "2件中 1件が漏えい" in browser.get("/leaks").text
+    form = {"stop": str(stop.stop_id), "note": "旧版に戻した"}
+    assert box.signed_in("doctor").post("/leaks", **form, confirmed="1").status_code == 403
+    assert browser.post("/leaks", stop=str(stop.stop_id), note="").status_code == 400
+    asked = browser.post("/leaks", **form)
+    assert TEXTS["leaks.confirm"][0] in asked.text
+    assert stop_of(spool) is not None
+    assert browser.post("/leaks", **form, confirmed="1").status_code == 303
+    assert stop_of(spool) is None
+    (released,) = [(who, detail) for who, act, detail in box.record() if act == "sending.release"]
+    assert released == ("operator", {"stop": stop.stop_id, "check": stop.check_id, "note": "旧版に戻した"})
+    assert browser.post("/leaks", **form, confirmed="1").status_code == 409
+    assert "漏えい試験に失敗した" not in browser.get("/studies").text

@@ -301,3 +301,48 @@ def test_fields_that_are_not_on_the_form_change_nothing_and_do_not_leave(box: Bo
     assert "1999" not in text
     assert "administrator" not in text
     assert set(box.console.orders.form("7HJ2KX0Q4M9V")) <= set(FIELDS) | {"study_uid"}
+
+
+def test_romaji_and_phone_of_the_images_count_in_the_text_of_a_request(box: Box) -> None:
+    box.take(instance(1, PatientTelephoneNumbers="03-1111-2222"))
+    browser = box.signed_in()
+    answer = send(browser, history="Yamada, Taro 0311112222")
+    assert answer.status_code == 400
+    assert "<mark>Yamada, Taro</mark>" in answer.text
+    assert "<mark>0311112222</mark>" in answer.text
+
+
+def test_the_name_that_only_a_request_gives_is_scrubbed_from_the_images_too(box: Box) -> None:
+    browser = box.signed_in()
+    send(browser, history="")
+    box.take(
+        instance(
+            1,
+            PatientName="YMD 1",
+            SpecificCharacterSet="ISO_IR 192",
+            StudyDescription="山田太郎 CHEST",
+            ImageComments="ﾔﾏﾀﾞ S34.3.14 followup",
+        ),
+        instance(
+            2,
+            PatientName="YMD 1",
+            SpecificCharacterSet="ISO_IR 192",
+            patient_id="12345",
+            StudyDescription="CHEST やまだ",
+        ),
+    )
+    states = [
+        row["state"] for row in box.console.spool.connection.execute("SELECT state FROM item ORDER BY id")
+    ]
+    assert states[0] == "clean"
+    data = b"".join(path.read_bytes() for path in box.console.layout.clean.iterdir())
+    assert b"CHEST" in data
+    assert b"followup" in data
+    for form in ("山田", "ﾔﾏﾀﾞ", "やまだ"):
+        for encoding in ("utf-8", "cp932", "iso2022_jp"):
+            try:
+                raw = form.encode(encoding)
+            except UnicodeEncodeError:
+                continue
+            assert raw.removeprefix(b"\x1b$B").removesuffix(b"\x1b(B") not in data
+    assert b"34.3.14" not in data

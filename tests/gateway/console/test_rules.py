@@ -48,6 +48,19 @@ def test_names_with_kana_come_in_the_order_of_the_fifty_sounds_and_the_others_af
     assert sorted(names, key=sort_key) == ["Abe=阿部=あべ", "Ito=伊藤=イトウ", "Kato=加藤=ｶﾄｳ", "Smith^John"]
 
 
+def test_the_order_of_the_fifty_sounds_is_that_of_a_japanese_index() -> None:
+    ordered = [
+        "=阿部^幸=アベ^サチ", "=阿部^悠=アベ^ユウ", "=安倍井^幸=アベイ^サチ", "Ohno^Shoichi", "=大野^翔=オオノ^ショウ", "=ガウディ^愛=ガウディ^アイ",
+        "=加賀^愛=カガ^アイ", "=香川^愛=カガワ^アイ", "=柿^愛=カキ^アイ", "=鍵^愛=カギ^アイ", "=森^鷗外=もり^おうがい", "=𠮷田^花=ﾖｼﾀﾞ^ﾊﾅ", "Smith^John",
+        "=王^小東=",
+    ]  # fmt: skip
+    shuffled = ordered[::-1]
+    assert sorted(shuffled, key=sort_key) == ordered
+    assert sort_key("=柿^愛=カキ^アイ") < sort_key("=鍵^愛=カギ^アイ") < sort_key("=垣田^愛=カキタ^アイ")
+    assert sort_key("=河野=コーノ")[1] == sort_key("=河野=コオノ")[1]
+    assert sort_key("Abe^Sachi") < sort_key("=阿部^悠=アベ^ユウ") < sort_key("Smith^John")
+
+
 @pytest.mark.parametrize(
     "text",
     ["1959-05-14", "19590514", "1959/5/14", "1959年5月14日", "S34.5.14", "s34-05-14", "昭和34年5月14日", "昭和３４年　５月１４日"],
