@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -157,7 +158,7 @@ def test_a_reader_does_a_case_in_the_browser(house: House, page: Any) -> None:
     page.keyboard.press("Alt+w")
     started = time.monotonic()
     page.keyboard.type("A nodule of 12 mm in the right upper lobe.")
-    page.locator("[data-saved]", has_text="Saved").wait_for(timeout=8000)
+    page.locator("[data-saved]", has_text=re.compile(r"^\s*Saved")).wait_for(timeout=8000)
     assert time.monotonic() - started < 8
     page.fill('textarea[name="impression"]', "右肺上葉の結節。\nNodule.")
     in_both_languages(page, "02-case")
@@ -203,7 +204,7 @@ def test_text_typed_while_the_session_ended_comes_back_after_sign_in(house: Hous
     sign_in(page, house, "second")
     page.wait_for_url(f"**/cases/{number}")
     assert page.input_value('textarea[name="findings"]') == "typed after the end"
-    page.locator("[data-saved]", has_text="Saved").wait_for()
+    page.locator("[data-saved]", has_text=re.compile(r"^\s*Saved")).wait_for()
     page.reload()
     assert page.input_value('textarea[name="findings"]') == "typed after the end"
 
@@ -219,7 +220,7 @@ def test_what_is_typed_before_the_editor_runs_is_kept(house: House, page: Any) -
     page.goto(f"/cases/{number}", wait_until="commit")
     page.fill('textarea[name="findings"]', "typed on a slow line")
     waiting[0].continue_()
-    page.locator("[data-saved]", has_text="Saved").wait_for()
+    page.locator("[data-saved]", has_text=re.compile(r"^\s*Saved")).wait_for()
     page.unroute("**/editor.js*")
     page.reload()
     assert page.input_value('textarea[name="findings"]') == "typed on a slow line"
@@ -234,13 +235,13 @@ def test_two_tabs_of_one_report_show_both_texts_and_overwrite_nothing(house: Hou
     other = page.context.new_page()
     other.goto(f"/cases/{number}")
     page.fill('textarea[name="findings"]', "first tab")
-    page.locator("[data-saved]", has_text="Saved").wait_for()
+    page.locator("[data-saved]", has_text=re.compile(r"^\s*Saved")).wait_for()
     other.fill('textarea[name="findings"]', "second tab")
     other.locator("[data-conflict]").wait_for()
     assert "first tab" in other.locator("[data-conflict-theirs]").inner_text()
     assert "second tab" in other.locator("[data-conflict-mine]").inner_text()
     other.locator("[data-keep-mine]").click()
-    other.locator("[data-saved]", has_text="Saved").wait_for()
+    other.locator("[data-saved]", has_text=re.compile(r"^\s*Saved")).wait_for()
     page.reload()
     assert page.input_value('textarea[name="findings"]') == "second tab"
 
@@ -255,11 +256,11 @@ def test_a_text_that_arrived_by_the_page_before_is_no_conflict(house: House, pag
     other.goto(f"/cases/{number}")
     for tab in (page, other):
         tab.fill('textarea[name="findings"]', "the same words")
-        tab.locator("[data-saved]", has_text="Saved").wait_for()
+        tab.locator("[data-saved]", has_text=re.compile(r"^\s*Saved")).wait_for()
     assert other.locator("[data-conflict]").is_hidden()
     other.fill('textarea[name="findings"]', "the same words, and more")
     other.locator("[data-saved]", has_text="not saved").wait_for()
-    other.locator("[data-saved]", has_text="Saved").wait_for()
+    other.locator("[data-saved]", has_text=re.compile(r"^\s*Saved")).wait_for()
 
 
 def test_offices_are_shown_in_the_light(house: House, page: Any) -> None:

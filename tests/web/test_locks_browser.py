@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -90,7 +91,7 @@ def test_an_idle_page_hides_itself_and_comes_back_with_the_text_for_its_reader_a
     page.clock.install()
     number = claimed(house, sheet, "second")
     page.fill('textarea[name="findings"]', "half a sentence")
-    page.locator("[data-saved]", has_text="Saved").wait_for()
+    page.locator("[data-saved]", has_text=re.compile(r"^\s*Saved")).wait_for()
     # The line is gone when the last words are typed, and the centre does not hear that the page has hidden itself.
     sheet.context.set_offline(True)
     page.fill('textarea[name="findings"]', "half a sentence, and the rest")
@@ -119,7 +120,7 @@ def test_an_idle_page_hides_itself_and_comes_back_with_the_text_for_its_reader_a
     sign_in(page, house, "second")
     page.goto(f"/cases/{number}")
     assert page.input_value('textarea[name="findings"]') == "half a sentence, and the rest"
-    page.locator("[data-saved]", has_text="Saved").wait_for()
+    page.locator("[data-saved]", has_text=re.compile(r"^\s*Saved")).wait_for()
 
 
 def test_signing_in_in_another_browser_ends_the_session_here_and_both_are_told(
@@ -130,7 +131,7 @@ def test_signing_in_in_another_browser_ends_the_session_here_and_both_are_told(
     second_tab = sheet.context.new_page()
     second_tab.goto("/worklist")
     page.fill('textarea[name="findings"]', "written at the hospital")
-    page.locator("[data-saved]", has_text="Saved").wait_for()
+    page.locator("[data-saved]", has_text=re.compile(r"^\s*Saved")).wait_for()
     elsewhere = Sheet(chromium, named)
     sign_in(elsewhere.page, house, "second")
     told = elsewhere.page.get_by_role("status").filter(has_text="in another browser too (127.0.0.1, since")

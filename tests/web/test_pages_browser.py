@@ -484,7 +484,7 @@ def test_a_page_older_than_what_this_tab_saved_is_asked_for_once_more(house: Hou
     page.reload()
     until(lambda: len(asked) == 2)
     page.fill('textarea[name="findings"]', "No nodule.")
-    page.locator("[data-saved]", has_text="Saved").wait_for()
+    page.locator("[data-saved]", has_text=re.compile(r"^\s*Saved")).wait_for()
     assert len(asked) == 2
 
 
