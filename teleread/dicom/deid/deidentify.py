@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from teleread import __version__
+from teleread.dicom.deid.device_rules import DEFAULT_POLICY, PixelPolicy, Reading
 from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of
-from teleread.dicom.deid.pixels import pixels_missing, reason_to_hold
+from teleread.dicom.deid.masking import CLEAN_PIXEL_DATA, CannotMask, MaskedPixels, mask_pixels
+from teleread.dicom.deid.ocr import text_in_pixels
+from teleread.dicom.deid.pixels import PixelPlan, pixels_missing, plan_for
 from teleread.dicom.deid.profile import (
     CODE_MEANINGS,
     READING_PROFILE,
@@ -23,6 +26,7 @@ from teleread.dicom.deid.profile import (
     action_for,
     edition,
 )
+from teleread.dicom.deid.regions import Region
 from teleread.dicom.deid.tokens import IdentityTokens, tokens_of
 from teleread.dicom.deid.verify import is_text, leaks_in
 from teleread.dicom.raw import (
@@ -81,6 +85,14 @@ HELD_REASONS: dict[str, dict[str, str]] = {
         "ja": "画像に患者名が写り込みやすい種類です",
         "en": "It is of a kind that often shows names in the image.",
     },
+    "text_in_pixels": {
+        "ja": "画像の中に患者情報らしい文字があります",
+        "en": "Text that may name the patient was read in the image.",
+    },
+    "not_maskable": {
+        "ja": "この画像は画素を隠す処理ができません",
+        "en": "Its pixels cannot be masked here.",
+    },
     "identity_left": {
         "ja": "匿名化後も患者情報が残っています",
         "en": "Identity was still found after de-identification.",
@@ -109,6 +121,10 @@ class DeidResult:
         Stand-in of the accession number; empty when there was none.
     identity : PatientIdentity or None
         As read from this file's header; of a broken file at most its study UID; None when it could not be read.
+    masked, rules : tuple
+        Regions that were hidden in every frame, and the names of the rules that said so.
+    suspects : tuple of Region
+        Of a held one: where identity stands or is likely to.
     """
 
     outcome: str
@@ -124,6 +140,9 @@ class DeidResult:
     pseudonym: str = ""
     accession: str = ""
     identity: PatientIdentity | None = None
+    masked: tuple[Region, ...] = ()
+    rules: tuple[str, ...] = ()
+    suspects: tuple[Region, ...] = ()
 
 
 def age_at(birth_date: str, study_date: str) -> str:
@@ -167,6 +186,12 @@ class _Rewriter:
         self.keys = keys
         self.tokens = tokens
         self.original_uids: set[bytes] = set()
+        self.masked: MaskedPixels | None = None
+
+    @property
+    def transfer_syntax(self) -> str:
+        """UID of the transfer syntax that is written."""
+        return self.masked.transfer_syntax if self.masked else self.raw.transfer_syntax
 
     def dataset(self, inserted: dict[int, tuple[str, bytes]]) -> Iterator[bytes | memoryview]:
         """Yield the new dataset in pieces, `inserted` (tag -> VR, value) in place of what was there."""
@@ -179,7 +204,11 @@ class _Rewriter:
                 yield encode_element(tag, inserted[tag][0], inserted[tag][1], syntax)
             if element.tag in inserted:
                 continue
-            if element.tag in PIXEL_TAGS:
+            if self.masked is not None and element.tag >> 16 == 0x7FE0:
+                # The tables of offsets and lengths were those of other frames.
+                if element.tag in PIXEL_TAGS:
+                    yield self.masked.element
+            elif element.tag in PIXEL_TAGS:
                 yield memoryview(self.raw.data)[element.start : element.end]
             else:
                 yield self._element(element, syntax, sets, dummy=False)
@@ -271,15 +300,18 @@ class _Rewriter:
         return b""
 
 
-def _method_codes(profile: Profile, syntax: Syntax) -> bytes:
+def _method_codes(profile: Profile, syntax: Syntax, *, pixels_cleaned: bool) -> bytes:
     items: list[tuple[bytes, bool]] = []
-    for code in profile.codes:
+    meanings = {code: CODE_MEANINGS[code] for code in profile.codes}
+    if pixels_cleaned:
+        meanings |= dict([CLEAN_PIXEL_DATA])
+    for code, meaning in sorted(meanings.items()):
         content = b"".join(
             encode_element(tag, vr, value.encode("ascii"), syntax)
             for tag, vr, value in (
                 (0x00080100, "SH", code),
                 (0x00080102, "SH", "DCM"),
-                (0x00080104, "LO", CODE_MEANINGS[code]),
+                (0x00080104, "LO", meaning),
             )
         )
         items.append((content, False))
@@ -287,7 +319,13 @@ def _method_codes(profile: Profile, syntax: Syntax) -> bytes:
 
 
 def _inserted(
-    raw: RawFile, identity: PatientIdentity, profile: Profile, pseudonym: str, accession: str
+    raw: RawFile,
+    identity: PatientIdentity,
+    profile: Profile,
+    pseudonym: str,
+    accession: str,
+    *,
+    masked: MaskedPixels | None,
 ) -> dict[int, tuple[str, bytes]]:
     name = pseudonym.encode("ascii")
     method = f"teleread {__version__}; DICOM PS3.15 {edition()} Table E.1-1".encode("ascii")
@@ -300,7 +338,7 @@ def _inserted(
         0x00100020: ("LO", name),
         0x00120062: ("CS", b"YES"),
         0x00120063: ("LO", method[:64]),
-        0x00120064: ("SQ", _method_codes(profile, raw.syntax)),
+        0x00120064: ("SQ", _method_codes(profile, raw.syntax, pixels_cleaned=masked is not None)),
         0x00280303: ("CS", times.encode("ascii")),
     }
     if Option.RETAIN_PATIENT_CHARACTERISTICS in profile.options and not raw.text(0x00101010):
@@ -308,7 +346,10 @@ def _inserted(
         age = age_at(identity.birth_date, identity.study_date)
         if age:
             values[0x00101010] = ("AS", age.encode("ascii"))
-    return values
+    return values if masked is None else values | masked.changed
+
+
+_DERIVATION = 0x00082111
 
 
 def _durable(path: Path, pieces: Iterator[bytes | memoryview]) -> tuple[str, int]:
@@ -360,7 +401,7 @@ def _pieces(
         (0x00020001, "OB", b"\0\1"),
         (0x00020002, "UI", raw.text(0x00080016).encode("ascii", "replace")),
         (0x00020003, "UI", sop_uid.encode("ascii")),
-        (0x00020010, "UI", raw.transfer_syntax.encode("ascii", "replace")),
+        (0x00020010, "UI", rewriter.transfer_syntax.encode("ascii", "replace")),
         (0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode("ascii")),
         (0x00020013, "SH", IMPLEMENTATION_VERSION_NAME.encode("ascii")),
     ))  # fmt: skip
@@ -388,6 +429,32 @@ def _held_broken(source: Path, broken: BrokenDataset) -> DeidResult:
     return DeidResult("held", broken.code, broken.reason, identity=identity)
 
 
+class _NotSeen(Exception):  # noqa: N818 - not an error: the object waits for a person
+    def __init__(self, reason: str, regions: tuple[Region, ...]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.regions = regions
+
+
+def _masked(
+    raw: RawFile, source: Path, plan: PixelPlan, reading: Reading | None, own: PatientIdentity
+) -> MaskedPixels | None:
+    suspects = () if reading is None else text_in_pixels(source, plan, reading, own)
+    if suspects:
+        raise _NotSeen("text_in_pixels", suspects)
+    if not plan.regions:
+        return None
+    try:
+        masked = mask_pixels(raw, source, plan.regions)
+    except CannotMask:
+        raise _NotSeen("not_maskable", plan.regions) from None
+    said, known = masked.changed[_DERIVATION][1].decode("ascii"), raw.text(_DERIVATION)
+    if known.isascii() and not tokens_of(own).in_text(known):
+        # What the maker says of the image, such as its compression, stays behind it.
+        masked.changed[_DERIVATION] = ("ST", f"{said} {known}".strip()[:1024].encode("ascii"))
+    return masked
+
+
 def deidentify_file(
     source: Path,
     target: Path,
@@ -396,11 +463,13 @@ def deidentify_file(
     identity: PatientIdentity | None = None,
     profile: Profile = READING_PROFILE,
     counter: int = 0,
+    pixels: PixelPolicy = DEFAULT_POLICY,
     pixels_looked_at: bool = False,
+    masks: tuple[Region, ...] = (),
 ) -> DeidResult:
     """Write a copy of an instance without identity, or hold it.
 
-    Transfer syntax and pixel bytes stay as they are; every element that the profile does not touch keeps its bytes.
+    Transfer syntax and pixel bytes stay as they are unless regions are masked; every element that the profile does not touch keeps its bytes.
     The target appears only when it is complete, durable and looked through; a held instance leaves none.
 
     Parameters
@@ -417,8 +486,13 @@ def deidentify_file(
         PS3.15 options in force.
     counter : int
         Of the pseudonym, when the vault knows a collision.
+    pixels : PixelPolicy
+        What the facility has decided about identity in pixels.
     pixels_looked_at : bool
-        A person at the facility has seen that no identity shows in the image: it is not held for that risk alone.
+        A person at the facility has seen that no identity shows in the image, outside of `masks` if there are any: it
+        is not held for that risk alone.
+    masks : tuple of Region
+        What a person has drawn; hidden in every frame.
 
     Raises
     ------
@@ -431,7 +505,7 @@ def deidentify_file(
         return _held_broken(source, broken)
     own = identity_of(raw)
 
-    def held(reason: str) -> DeidResult:
+    def held(reason: str, suspects: tuple[Region, ...] = ()) -> DeidResult:
         return DeidResult(
             "held",
             reason,
@@ -439,6 +513,7 @@ def deidentify_file(
             **names,
             sop_class_uid=raw.text(0x00080016),
             identity=own,
+            suspects=suspects,
         )
 
     keep_uids = Option.RETAIN_UIDS in profile.options
@@ -458,17 +533,21 @@ def deidentify_file(
         names["accession"] = accession_pseudonym(
             own.issuer_of_accession_number, own.accession_number, keys.pseudonym_key
         )
-    reason = (
-        _missing(raw, own, identity)
-        or reason_to_hold(raw, pixels_looked_at=pixels_looked_at)
-        or pixels_missing(raw)
-    )
+    plan = plan_for(raw, pixels, pixels_looked_at=pixels_looked_at, masks=masks)
+    reason = _missing(raw, own, identity) or plan.reason or pixels_missing(raw)
     if reason is not None:
-        return held(reason)
+        return held(reason, plan.proposal.regions)
 
     tokens = tokens_of(own)
     rewriter = _Rewriter(raw, profile, keys, tokens)
-    inserted = _inserted(raw, own, profile, names["pseudonym"], names.get("accession", ""))
+    try:
+        rewriter.masked = _masked(raw, source, plan, None if pixels_looked_at else pixels.reading, own)
+    except _NotSeen as unseen:
+        return held(unseen.reason, unseen.regions)
+    names["transfer_syntax_uid"] = rewriter.transfer_syntax
+    inserted = _inserted(
+        raw, own, profile, names["pseudonym"], names.get("accession", ""), masked=rewriter.masked
+    )
     part = target.with_name(target.name + ".part")
     try:
         sha256, size = _durable(part, _pieces(raw, rewriter, inserted, names["sop_instance_uid"]))
@@ -479,5 +558,12 @@ def deidentify_file(
         part.unlink(missing_ok=True)
     _sync_folder(target.parent)
     return DeidResult(
-        "clean", "", "", sha256, size, **names, sop_class_uid=raw.text(0x00080016), identity=own
+        "clean",
+        sha256=sha256,
+        size=size,
+        **names,
+        sop_class_uid=raw.text(0x00080016),
+        identity=own,
+        masked=plan.regions,
+        rules=plan.rules,
     )

@@ -1,11 +1,23 @@
-"""Which objects may show identity in their pixels, told from the header alone.
+"""Which objects may show identity in their pixels, and what is done about it, told from the header alone.
 
 The rule errs on the safe side: an object of a kind that people print names into leaves only when its maker says that
-nothing is burned in; what is held waits for a person at the facility.
+nothing is burned in, or when the facility has confirmed where its device prints; what is held waits for a person.
 """
+
+from dataclasses import dataclass
 
 from pydicom._uid_dict import UID_dictionary
 
+from teleread.dicom.deid.device_rules import (
+    DEFAULT_POLICY,
+    NO_PROPOSAL,
+    PixelPolicy,
+    Proposal,
+    RuleAction,
+    Unconfirmed,
+    proposal_for,
+)
+from teleread.dicom.deid.regions import Region
 from teleread.dicom.raw import PIXEL_TAGS, RawFile, fragments
 
 _ENCAPSULATED_DOCUMENTS = "1.2.840.10008.5.1.4.1.1.104."
@@ -94,24 +106,91 @@ def _shows_names(raw: RawFile, sop_class: str) -> bool:
     return risky and not _acquired(raw, image_type)
 
 
-def reason_to_hold(raw: RawFile, *, pixels_looked_at: bool = False) -> str | None:
-    """Return why an instance has to wait for a person, as a code of HELD_REASONS, or None.
+@dataclass(frozen=True, slots=True)
+class PixelPlan:
+    """What is to be done about the pixels of an object.
 
-    `pixels_looked_at`: a person has seen the image itself. What a viewer does not show still holds it.
+    Attributes
+    ----------
+    reason : str or None
+        Why a person has to look at it first, as a code of HELD_REASONS; None when it may go on.
+    regions : tuple of Region
+        To be masked before it goes on.
+    rules : tuple of str
+        Names of the rules that say so, ``scan_regions`` for the device's own calibration, ``person`` for a hand.
+    proposal : Proposal
+        Of a held one: where identity is likely to stand.
+    is_risky : bool
+        It is of a kind that people print names into.
+    """
+
+    reason: str | None = None
+    regions: tuple[Region, ...] = ()
+    rules: tuple[str, ...] = ()
+    proposal: Proposal = NO_PROPOSAL
+    is_risky: bool = False
+
+
+#: The name of the rule under which a person's own boxes are recorded.
+BY_HAND = "person"
+
+
+def _hides_the_head(raw: RawFile, regions: tuple[Region, ...]) -> bool:
+    # Devices print the patient into the top lines. Boxes that leave them open are not enough unseen.
+    columns, rows = raw.number(0x00280011), raw.number(0x00280010)
+    return any(
+        region.y == 0 and region.height >= max(12, rows // 50) and region.width >= columns * 3 // 4
+        for region in regions
+    )
+
+
+def plan_for(
+    raw: RawFile,
+    policy: PixelPolicy = DEFAULT_POLICY,
+    *,
+    pixels_looked_at: bool = False,
+    masks: tuple[Region, ...] = (),
+) -> PixelPlan:
+    """Return what is to be done about an object's pixels.
+
+    Parameters
+    ----------
+    raw : RawFile
+    policy : PixelPolicy
+        What the facility has decided.
+    pixels_looked_at : bool
+        A person has seen the image itself. What a viewer does not show still holds it.
+    masks : tuple of Region
+        What that person wants hidden.
     """
     sop_class = raw.text(0x00080016)
     reason = _class_reason(raw, sop_class)
     if reason is not None:
-        return reason
+        return PixelPlan(reason)
     burned_in = raw.text(0x00280301).upper()
-    if burned_in == "YES" and not pixels_looked_at:
-        return "burned_in"
+    shows = _shows_names(raw, sop_class)
+    is_risky = shows or burned_in == "YES"
     if _overlay_in_pixels(raw):
-        return "drawn_in_pixels"
-    # Any other word than NO says as little as none (PS3.3 C.7.6.1).
+        # The boxes of a person do not reach the bits that no viewer shows.
+        return PixelPlan("burned_in" if burned_in == "YES" and not pixels_looked_at else "drawn_in_pixels")
+    if masks:
+        return PixelPlan(None, masks, (BY_HAND,), is_risky=is_risky)
     if pixels_looked_at:
-        return None
-    return "risky_kind" if burned_in != "NO" and _shows_names(raw, sop_class) else None
+        return PixelPlan(is_risky=is_risky)
+    for rule in policy.rules_for(raw):
+        regions = rule.masks(raw) if rule.action is RuleAction.MASK else ()
+        return PixelPlan(None, regions, (rule.name,), is_risky=is_risky)
+    return _unconfirmed(raw, policy, burned_in, shows=shows)
+
+
+def _unconfirmed(raw: RawFile, policy: PixelPolicy, burned_in: str, *, shows: bool) -> PixelPlan:
+    # Any other word than NO says as little as none (PS3.3 C.7.6.1).
+    if burned_in != "YES" and (burned_in == "NO" or not shows):
+        return PixelPlan(is_risky=shows)
+    proposal = proposal_for(raw)
+    if policy.unconfirmed is Unconfirmed.MASK and _hides_the_head(raw, proposal.regions):
+        return PixelPlan(None, proposal.regions, proposal.rules, is_risky=True)
+    return PixelPlan("burned_in" if burned_in == "YES" else "risky_kind", proposal=proposal, is_risky=True)
 
 
 def expected_pixel_bytes(raw: RawFile) -> int:
