@@ -11,11 +11,13 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
 
+from gateway import pixel_rules
 from gateway.collect import add_notice
 from gateway.deidentify import SECONDS_PER_FILE, clean_file, end_with_parent, link_study, record_clean
 from gateway.keys import GatewayKeys
 from gateway.spool import Spool, milliseconds, move
 from gateway.vault import LinkDoubt, Vault
+from teleread.dicom.deid.regions import Region
 from teleread.domain.workflow import Machine, Who
 from teleread.errors import InvalidInput, NotFound, StateChangedMeanwhile, TransitionNotAllowed, Unavailable
 from teleread.wire.receipts import PackageEvent
@@ -41,7 +43,7 @@ CREATE TABLE IF NOT EXISTS release_vote (
 
 #: Reasons that are a judgement about what an image may show: a person who has looked can overrule them. Every other
 #: reason is about what the file is or whose it is, and no look at the picture answers that.
-RELEASABLE = frozenset({"burned_in", "risky_kind"})
+RELEASABLE = frozenset({"burned_in", "risky_kind", "text_in_pixels"})
 
 NOTE_LIMIT = 500
 _SHORTEST_NOTE = 2
@@ -50,6 +52,7 @@ _SHORTEST_NOTE = 2
 def prepare(spool: Spool) -> None:
     """Make the tables where they are missing."""
     spool.connection.executescript(_SCHEMA)
+    pixel_rules.prepare(spool)
 
 
 class Decisions:
@@ -87,7 +90,24 @@ class Decisions:
         Unavailable
             The process that read the file ended.
         """
-        note = checked_note(note)
+        return self._release(item_id, "release_as_is", (), username=username, note=checked_note(note))
+
+    def release_masked(
+        self, item_id: int, regions: tuple[Region, ...], *, username: str, note: str = ""
+    ) -> str:
+        """Send a held item with regions hidden that a person has drawn or confirmed.
+
+        Raises as `release_as_is`; InvalidInput with the code ``not_maskable`` when the pixels cannot be masked, and
+        with ``no_box`` without a region.
+        """
+        if not regions:
+            raise InvalidInput("boxes", "draw at least one box", code="no_box")
+        note = checked_note(note) if note.strip() else ""
+        return self._release(item_id, "release_masked", regions, username=username, note=note)
+
+    def _release(
+        self, item_id: int, event: str, regions: tuple[Region, ...], *, username: str, note: str
+    ) -> str:
         row = _item(self._spool.connection, item_id)
         if row["state"] != "held" or row["reason"] not in RELEASABLE:
             raise TransitionNotAllowed(
@@ -100,7 +120,7 @@ class Decisions:
         ) as pool:
             try:
                 result, summary = pool.submit(
-                    clean_file, source, target, self._keys.facility, pixels_looked_at=True
+                    clean_file, source, target, self._keys.facility, pixels_looked_at=True, masks=regions
                 ).result(timeout=SECONDS_PER_FILE)
             except (BrokenProcessPool, TimeoutError):
                 raise Unavailable("the file could not be read") from None
@@ -117,13 +137,13 @@ class Decisions:
                 item_id,
                 result,
                 summary,
-                event="release_as_is",
+                event=event,
                 at=self._now(),
                 who=Who.FACILITY_OPERATOR,
                 actor=username,
                 note=note,
             )
-            self._note(connection, Machine.SPOOL_ITEM, item_id, "release_as_is", username=username, note=note)
+            self._note(connection, Machine.SPOOL_ITEM, item_id, event, username=username, note=note)
             return state
 
     def _move_item(

@@ -18,16 +18,20 @@ from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
 
+from gateway import pixel_rules
 from gateway.keys import GatewayKeys
 from gateway.spool import Spool, milliseconds, move
 from gateway.vault import LinkDoubt, Vault, VaultStudy
 from teleread.dicom.deid.deidentify import DeidResult, deidentify_file
+from teleread.dicom.deid.device_rules import DEFAULT_POLICY, PixelPolicy
 from teleread.dicom.deid.profile import FacilityKeys
+from teleread.dicom.deid.regions import Region
 from teleread.domain.workflow import Machine, Who
 
 _log = logging.getLogger(__name__)
@@ -76,10 +80,18 @@ def summarise(clean: Path) -> StudySummary:
 
 
 def clean_file(
-    source: Path, target: Path, keys: FacilityKeys, *, pixels_looked_at: bool = False
+    source: Path,
+    target: Path,
+    keys: FacilityKeys,
+    *,
+    pixels: PixelPolicy = DEFAULT_POLICY,
+    pixels_looked_at: bool = False,
+    masks: tuple[Region, ...] = (),
 ) -> tuple[DeidResult, StudySummary]:
     """De-identify one file; runs in the child process."""
-    result = deidentify_file(source, target, keys=keys, identity=None, pixels_looked_at=pixels_looked_at)
+    result = deidentify_file(
+        source, target, keys=keys, pixels=pixels, pixels_looked_at=pixels_looked_at, masks=masks
+    )
     return result, summarise(target) if result.outcome == "clean" else StudySummary()
 
 
@@ -114,6 +126,8 @@ class Deidentifier:
         self._now = now
         self._processes = processes or min(4, os.cpu_count() or 1)
         self._pool: ProcessPoolExecutor | None = None
+        self._pixels = DEFAULT_POLICY
+        pixel_rules.prepare(spool)
 
     def warm_up(self) -> None:
         """Start the child processes before the first file needs them."""
@@ -130,6 +144,9 @@ class Deidentifier:
             " ORDER BY id LIMIT ?",
             (milliseconds(self._now()), _BATCH),
         ).fetchall()
+        if rows:
+            # A person may have made a rule since the last round.
+            self._pixels = pixel_rules.policy_of(self._spool)
         submitted = [(row, self._submit(row)) for row in rows]
         broken = [row for row, future in submitted if not self._settle(row, future)]
         for row in broken:
@@ -142,12 +159,13 @@ class Deidentifier:
 
     def _submit(self, row: sqlite3.Row) -> "Future[tuple[DeidResult, StudySummary]]":
         source, target = self._spool.received_path(row["sha256"]), self._spool.clean_path(row["id"])
+        work = partial(clean_file, source, target, self._keys.facility, pixels=self._pixels)
         try:
-            return self._children().submit(clean_file, source, target, self._keys.facility)
+            return self._children().submit(work)
         except BrokenProcessPool:
             # A child has died, idle or at a file of this round; that file's future says so too.
             self._restart()
-            return self._children().submit(clean_file, source, target, self._keys.facility)
+            return self._children().submit(work)
 
     def _children(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -217,6 +235,8 @@ class Deidentifier:
                     )
             if result is not None and result.sop_class_uid:
                 known["sop_class_uid"] = result.sop_class_uid
+            if result is not None:
+                pixel_rules.note_finding(connection, item_id, result)
             move(
                 connection,
                 Machine.SPOOL_ITEM,
@@ -287,6 +307,7 @@ def record_clean(
     note: str = "",
 ) -> str:
     """Move an item to `clean` by `event`, with its study; the vault has the link already."""
+    pixel_rules.note_finding(connection, item_id, result)
     return move(
         connection,
         Machine.SPOOL_ITEM,

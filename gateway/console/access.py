@@ -17,6 +17,7 @@ class Action(StrEnum):
     SEE = "see"
     REQUEST = "request"
     DECIDE_HELD = "decide_held"
+    MANAGE_RULES = "manage_rules"
     SEND_REPORT = "send_report"
     RELEASE_REPORT = "release_report"
     TEST_LINK = "test_link"
@@ -30,6 +31,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.SEE: _ALL,
     Action.REQUEST: frozenset({Role.OPERATOR, Role.DOCTOR}),
     Action.DECIDE_HELD: frozenset({Role.OPERATOR}),
+    Action.MANAGE_RULES: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.SEND_REPORT: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
     Action.RELEASE_REPORT: frozenset({Role.OPERATOR, Role.DOCTOR}),
     Action.TEST_LINK: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),

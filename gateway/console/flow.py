@@ -387,23 +387,54 @@ class HeldItem:
     received_at: datetime
     person: ShownName | None
     examination: str
+    priority: str
+    is_urgent: bool
     alike: tuple[int, ...]
 
 
+#: Priorities whose patients cannot wait for a look at the list of held files.
+URGENT = frozenset({"stat", "stroke", "trauma"})
+
+
 def held_items(spool: Spool, names: Names) -> list[HeldItem]:
-    """Return what is held; alike ones (same study, reason and class) are one entry that names them all."""
-    groups: dict[tuple[int | None, str, str, str], list[sqlite3.Row]] = {}
+    """Return what is held, the urgent first.
+
+    Alike ones (same study, reason, class, device and size) are one entry that names them all.
+    """
+    groups: dict[tuple[int | None, str, str, str, str], list[sqlite3.Row]] = {}
     for row in spool.connection.execute(
-        "SELECT i.*, s.centre_study_uid FROM item AS i LEFT JOIN study AS s ON s.id = i.study_id"
+        "SELECT i.*, s.centre_study_uid, s.case_number, s.summary, f.device FROM item AS i"
+        " LEFT JOIN study AS s ON s.id = i.study_id LEFT JOIN pixel_finding AS f ON f.item_id = i.id"
         " WHERE i.state = 'held' ORDER BY i.id"
     ):
         # Files whose study nobody knows have nothing in common but that.
         alone = "" if row["study_id"] is not None else row["sha256"]
-        groups.setdefault((row["study_id"], row["reason"], row["sop_class_uid"], alone), []).append(row)
-    return [_held(spool, names, rows) for rows in groups.values()]
+        key = (row["study_id"], row["reason"], row["sop_class_uid"], row["device"] or "", alone)
+        groups.setdefault(key, []).append(row)
+    priorities = _priorities(spool.connection)
+    found = [_held(spool, names, rows, _priority(rows[0], priorities)) for rows in groups.values()]
+    return sorted(found, key=lambda entry: not entry.is_urgent)
 
 
-def _held(spool: Spool, names: Names, rows: list[sqlite3.Row]) -> HeldItem:
+def _priority(row: sqlite3.Row, priorities: dict[str, str]) -> str:
+    accession = json.loads(row["summary"] or "{}").get("accession", "")
+    keys = (row["centre_study_uid"], accession, row["case_number"])
+    return next((priorities[key] for key in keys if key and key in priorities), "")
+
+
+def urgent_held(spool: Spool) -> int:
+    """Return how many files of urgent studies are held, so that every page can say so."""
+    rows = spool.connection.execute(
+        "SELECT s.centre_study_uid, s.case_number, s.summary, count(*) AS files FROM item AS i"
+        " JOIN study AS s ON s.id = i.study_id WHERE i.state = 'held' GROUP BY s.id"
+    ).fetchall()
+    if not rows:
+        return 0
+    priorities = _priorities(spool.connection)
+    return sum(row["files"] for row in rows if _priority(row, priorities) in URGENT)
+
+
+def _held(spool: Spool, names: Names, rows: list[sqlite3.Row], priority: str) -> HeldItem:
     row = rows[0]
     identity = names.of_file(spool.received_path(row["sha256"]), row["sha256"])
     return HeldItem(
@@ -415,6 +446,8 @@ def _held(spool: Spool, names: Names, rows: list[sqlite3.Row]) -> HeldItem:
         received_at=moment(row["first_received_at"]),
         person=shown(identity) if identity else None,
         examination=f"{identity.modality} {identity.study_description}".strip() if identity else "",
+        priority=priority,
+        is_urgent=priority in URGENT,
         alike=tuple(each["id"] for each in rows),
     )
 

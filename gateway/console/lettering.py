@@ -101,7 +101,7 @@ def age_text(age: int | None) -> str:
 
 
 def _everywhere() -> dict[str, Any]:
-    from gateway.console.flow import counts_of
+    from gateway.console.flow import counts_of, urgent_held
     from gateway.watch import contact_of
 
     here = console()
@@ -115,5 +115,10 @@ def _everywhere() -> dict[str, Any]:
         silent = contact.heard_at is None or here.now() - contact.heard_at > timedelta(
             seconds=max(90.0, 3 * here.settings.heartbeat_seconds)
         )
-        answer |= {"counts": counts_of(here.spool, at=here.now()), "contact": contact, "is_silent": silent}
+        answer |= {
+            "counts": counts_of(here.spool, at=here.now()),
+            "urgent_held": urgent_held(here.spool),
+            "contact": contact,
+            "is_silent": silent,
+        }
     return answer

@@ -37,7 +37,7 @@ class _Inline(Deidentifier):
     def _submit(self, row: Any) -> Any:
         done: Future[Any] = Future()
         source, target = self._spool.received_path(row["sha256"]), self._spool.clean_path(row["id"])
-        done.set_result(clean_file(source, target, self._keys.facility))
+        done.set_result(clean_file(source, target, self._keys.facility, pixels=self._pixels))
         return done
 
 

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from gateway.console.pages import flow, fonts, held, line, people, reports, request_form, sign_in
+from gateway.console.pages import flow, fonts, held, line, people, reports, request_form, rules, sign_in
 
 
 def blueprints() -> tuple[Blueprint, ...]:
@@ -12,6 +12,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         flow.blueprint,
         reports.blueprint,
         held.blueprint,
+        rules.blueprint,
         request_form.blueprint,
         line.blueprint,
         people.blueprint,

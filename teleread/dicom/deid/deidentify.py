@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from teleread import __version__
-from teleread.dicom.deid.device_rules import DEFAULT_POLICY, PixelPolicy, Reading
+from teleread.dicom.deid.device_rules import DEFAULT_POLICY, Device, PixelPolicy, Reading, device_of
 from teleread.dicom.deid.identity import PatientIdentity, character_sets, identity_of
 from teleread.dicom.deid.masking import CLEAN_PIXEL_DATA, CannotMask, MaskedPixels, mask_pixels
 from teleread.dicom.deid.ocr import text_in_pixels
@@ -26,7 +26,7 @@ from teleread.dicom.deid.profile import (
     action_for,
     edition,
 )
-from teleread.dicom.deid.regions import Region
+from teleread.dicom.deid.regions import MOST_REGIONS, Region
 from teleread.dicom.deid.tokens import IdentityTokens, tokens_of
 from teleread.dicom.deid.verify import is_text, leaks_in
 from teleread.dicom.raw import (
@@ -125,6 +125,8 @@ class DeidResult:
         Regions that were hidden in every frame, and the names of the rules that said so.
     suspects : tuple of Region
         Of a held one: where identity stands or is likely to.
+    device : Device or None
+        What made a held image.
     """
 
     outcome: str
@@ -143,6 +145,7 @@ class DeidResult:
     masked: tuple[Region, ...] = ()
     rules: tuple[str, ...] = ()
     suspects: tuple[Region, ...] = ()
+    device: Device | None = None
 
 
 def age_at(birth_date: str, study_date: str) -> str:
@@ -441,7 +444,7 @@ def _masked(
 ) -> MaskedPixels | None:
     suspects = () if reading is None else text_in_pixels(source, plan, reading, own)
     if suspects:
-        raise _NotSeen("text_in_pixels", suspects)
+        raise _NotSeen("text_in_pixels", (*plan.regions, *suspects)[:MOST_REGIONS])
     if not plan.regions:
         return None
     try:
@@ -514,6 +517,7 @@ def deidentify_file(
             sop_class_uid=raw.text(0x00080016),
             identity=own,
             suspects=suspects,
+            device=device_of(raw),
         )
 
     keep_uids = Option.RETAIN_UIDS in profile.options

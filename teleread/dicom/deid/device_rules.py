@@ -248,6 +248,62 @@ def _covered(box: Region, by: list[Region]) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What made an image, and how large it is: images that are alike in this show identity in the same places."""
+
+    modality: str = ""
+    manufacturer: str = ""
+    model: str = ""
+    rows: int = 0
+    columns: int = 0
+    frames: int = 1
+
+    def __str__(self) -> str:
+        words = [part for part in (self.modality, self.manufacturer, self.model) if part]
+        return " ".join([*words, f"{self.columns}×{self.rows}"])
+
+
+def device_of(raw: RawFile) -> Device:
+    """Return what made an image."""
+    return Device(
+        raw.text(0x00080060)[:16],
+        raw.text(0x00080070)[:_WORD_LIMIT],
+        raw.text(0x00081090)[:_WORD_LIMIT],
+        raw.number(0x00280010),
+        raw.number(0x00280011),
+        max(raw.number(0x00280008, 1), 1),
+    )
+
+
+def rule_from(raw: RawFile, regions: tuple[Region, ...]) -> DeviceRule:
+    """Return the rule that masks the same places of every later image of the same device and size.
+
+    Boxes that are just what lies outside the device's scan regions follow those of each image.
+
+    Raises
+    ------
+    InvalidInput
+        The image does not say what made it, so no rule can know it again.
+    """
+    device = device_of(raw)
+    scan = scan_regions(raw)
+    beyond = set(outside(scan, device.columns, device.rows)) if scan else set()
+    follows = bool(beyond) and beyond <= set(regions)
+    return checked_rule(
+        DeviceRule(
+            name=str(device)[:_WORD_LIMIT],
+            modality=device.modality,
+            manufacturer=(device.manufacturer,) if device.manufacturer else (),
+            model=(device.model,) if device.model else (),
+            rows=(device.rows,),
+            columns=(device.columns,),
+            regions=tuple(region for region in regions if not (follows and region in beyond)),
+            outside_scan=follows,
+        )
+    )
+
+
 class Reading(StrEnum):
     """Which images the text reader looks at, where one is installed."""
 

@@ -1,17 +1,24 @@
 """The console's pages through the test client: who may see what, what is recorded, what never gets out."""
 
+import json
 import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pydicom
 import pytest
 
 from gateway.console.access import ALLOWED, Action, Role
 from gateway.console.app import create_app
 from gateway.console.security import OPEN
 from gateway.console.words import TEXTS
+from gateway.pixel_rules import finding_of, policy_of
 from teleread.dicom.deid.deidentify import HELD_REASONS
+from teleread.dicom.deid.device_rules import Reading, Unconfirmed
+from teleread.dicom.deid.ocr import languages
+from teleread.dicom.deid.regions import Region
 from teleread.domain.identifiers import new_case_number
 from teleread.errors import TransitionNotAllowed
 from tests.gateway.console_box import Box, open_box, other_instance
@@ -347,10 +354,16 @@ def test_a_failed_report_is_tried_again_and_the_centre_hears_of_it(box: Box) -> 
     assert ['"retry"' in row[0] for row in connection.execute("SELECT document FROM notice")] == [True, False]
 
 
-def held_us(box: Box, count: int = 1) -> int:
+def us_image(number: int, **changes: Any) -> Any:
+    """Return an ultrasound image of a device that nobody knows yet."""
+    kind = {"SOPClassUID": US, "Modality": "US", "ImageType": ["ORIGINAL", "PRIMARY"]}
+    return other_instance(number, **kind | changes)
+
+
+def held_us(box: Box, count: int = 1, **changes: Any) -> int:
     """Have ultrasound images held, and return the first one's number."""
     for number in range(count):
-        box.take(other_instance(number + 1, SOPClassUID=US, Modality="US", ImageType=["ORIGINAL", "PRIMARY"]))
+        box.take(us_image(number + 1, **changes))
     return int(
         box.console.spool.connection.execute("SELECT min(id) FROM item WHERE state = 'held'").fetchone()[0]
     )
@@ -450,3 +463,124 @@ def test_a_fault_tells_nothing_and_names_nobody(
     answer = browser.get("/studies")
     assert answer.status_code == 500
     assert "山田" not in answer.text + caplog.text
+
+
+def pixels_of(box: Box, item: int) -> Any:
+    return pydicom.dcmread(box.console.spool.clean_path(item)).pixel_array
+
+
+def test_boxes_are_hidden_in_all_alike_by_one_decision_and_the_device_is_remembered(box: Box) -> None:
+    pixels = b"\0\0" + b"\1\2" * 63
+    device = {"Manufacturer": "SAMPLE", "ManufacturerModelName": "US2", "pixels": pixels}
+    item = held_us(box, 2, **device)
+    browser = box.signed_in()
+    page = browser.get(f"/held/{item}").text
+    assert TEXTS["held.act_all"][0].format(number=2) in page
+    form = {"way": "release_masked", "all": "1", "boxes": "0,0,8,3", "remember": "1"}
+    assert browser.post(f"/held/{item}", **form).status_code == 303
+    for number in (item, item + 1):
+        pixels = pixels_of(box, number)
+        assert set(pixels[:3].flat) == {0}
+        assert set(pixels[3:].flat) == {0x0201}
+        assert finding_of(box.console.spool, number).masked == (Region(0, 0, 8, 3),)
+    events = box.console.spool.connection.execute(
+        "SELECT actor FROM event WHERE event = 'release_masked'"
+    ).fetchall()
+    assert [row["actor"] for row in events] == ["operator", "operator"]
+    acts = [act for _, act, _ in box.record()]
+    assert acts[-2:] == ["rule.made", "held.decide"]
+    # The next image of the device goes by itself, one of another size does not.
+    box.take(us_image(7, **device))
+    box.take(us_image(8, **device, Rows=4, Columns=16))
+    states = [row["state"] for row in box.console.spool.connection.execute("SELECT state FROM item")]
+    assert states[-2:] == ["clean", "held"]
+
+
+@pytest.mark.parametrize(
+    ("form", "problem"),
+    [
+        ({"boxes": ""}, "problem.no_box"),
+        ({"boxes": "1,2,3"}, "problem.box"),
+        ({"boxes": "90,90,5,5"}, "problem.not_maskable"),
+        ({"boxes": "0,0,8,3", "remember": "1"}, "problem.no_device"),
+    ],
+)
+def test_a_mask_that_hides_nothing_sends_nothing(box: Box, form: dict[str, str], problem: str) -> None:
+    item = held_us(box)
+    answer = box.signed_in().post(f"/held/{item}", way="release_masked", **form)
+    assert answer.status_code == 400
+    assert TEXTS[problem][0] in answer.text
+    assert form["boxes"] in answer.text
+    assert list((box.console.layout.clean).iterdir()) == []
+    assert box.console.spool.connection.execute("SELECT state FROM item").fetchone()[0] == "held"
+
+
+def test_each_frame_is_shown_and_a_look_under_the_boxes_is_recorded(box: Box) -> None:
+    item = held_us(box, NumberOfFrames=2, Rows=4)
+    browser = box.signed_in()
+    assert 'max="2"' in browser.get(f"/held/{item}").text
+    assert browser.get(f"/held/{item}/picture?frame=2").data.startswith(b"\x89PNG")
+    assert browser.get(f"/held/{item}/picture?frame=3").status_code == 400
+    assert browser.get(f"/held/{item}/picture?frame=x").status_code == 404
+    assert browser.post(f"/held/{item}/uncovered").status_code == 204
+    assert box.record()[-1][1] == "held.uncovered"
+
+
+def test_a_rule_is_made_only_after_it_was_tried_on_an_image_that_is_here(box: Box) -> None:
+    held_us(box, Manufacturer="SAMPLE", ManufacturerModelName="US2")
+    browser = box.signed_in()
+    form = {
+        "name": "US2",
+        "modality": "us",
+        "model": "US2",
+        "columns": "8",
+        "rows": "8",
+        "regions": "0,0,8,2",
+    }
+    tried = browser.post("/rules", save="0", **form)
+    assert TEXTS["rules.matching"][0].format(number=1, of=1) in tried.text
+    assert 'width="8" height="2"' in tried.text
+    assert browser.get("/rules/picture/1").data.startswith(b"\x89PNG")
+    assert policy_of(box.console.spool).rules == ()
+    assert browser.post("/rules", save="1", **form | {"model": "US3"}).status_code == 400
+    assert browser.post("/rules", save="1", **form | {"regions": "0,0,9,2"}).status_code == 400
+    assert browser.post("/rules", save="1", **form | {"action": "run"}).status_code == 400
+    assert browser.post("/rules", save="1", **form).status_code == 303
+    (rule,) = policy_of(box.console.spool).rules
+    assert rule.regions == (Region(0, 0, 8, 2),)
+    # The rule is mended, so what is held is tried again.
+    assert browser.post("/held/1", way="retry").status_code == 303
+    box.take()
+    assert box.console.spool.connection.execute("SELECT state FROM item").fetchone()[0] == "clean"
+    assert browser.post("/rules/1/end").status_code == 303
+    assert browser.post("/rules/1/end").status_code == 404
+    assert policy_of(box.console.spool).rules == ()
+    assert "rule.ended" in [act for _, act, _ in box.record()]
+
+
+def test_the_text_reader_and_unseen_masks_are_the_facilitys_choice(box: Box) -> None:
+    browser = box.signed_in("admin")
+    said = TEXTS["rules.reader_here" if languages() else "rules.reader_missing"][0].split("：")[0]
+    assert said in browser.get("/rules").text
+    assert browser.post("/rules/options", reading="all", unconfirmed="mask").status_code == 303
+    policy = policy_of(box.console.spool)
+    assert (policy.reading, policy.unconfirmed) == (Reading.ALL, Unconfirmed.MASK)
+    assert browser.post("/rules/options", reading="some", unconfirmed="mask").status_code == 404
+
+
+def test_a_held_file_of_a_stat_study_is_said_on_every_page(box: Box) -> None:
+    browser = box.signed_in()
+    held_us(box)
+    alarm = TEXTS["held.urgent"][0].format(number=1)
+    assert alarm not in browser.get("/studies").text
+    uid = box.console.spool.connection.execute(
+        "SELECT centre_study_uid FROM study JOIN item ON item.study_id = study.id WHERE state = 'held'"
+    ).fetchone()[0]
+    order = {"study_instance_uid": uid, "accession": "", "priority": "stat"}
+    with box.console.spool.writing() as connection:
+        connection.execute(
+            "INSERT INTO request (order_id, owner, document, changed_at) VALUES ('r', 'o', ?, 0)",
+            (json.dumps(order),),
+        )
+    for address in ("/studies", "/line", "/held"):
+        assert alarm in browser.get(address).text
