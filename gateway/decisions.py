@@ -6,9 +6,10 @@ manifest, so it keeps its code.
 
 import multiprocessing
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 
 from gateway import pixel_rules
@@ -78,7 +79,17 @@ class Decisions:
             row = _item(connection, item_id)
             return self._move_item(connection, row, "discard", username, note, reason=row["reason"])
 
-    def release_as_is(self, item_id: int, *, username: str, note: str) -> str:
+    @contextmanager
+    def child(self) -> Iterator[ProcessPoolExecutor]:
+        """Give a child process that reads the files of several releases, one after the other."""
+        with ProcessPoolExecutor(
+            1, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent
+        ) as pool:
+            yield pool
+
+    def release_as_is(
+        self, item_id: int, *, username: str, note: str, child: ProcessPoolExecutor | None = None
+    ) -> str:
         """Send a held item whose pixels a person has looked at. The header is de-identified like any other.
 
         Raises
@@ -90,10 +101,17 @@ class Decisions:
         Unavailable
             The process that read the file ended.
         """
-        return self._release(item_id, "release_as_is", (), username=username, note=checked_note(note))
+        note = checked_note(note)
+        return self._release(item_id, "release_as_is", (), child, username=username, note=note)
 
     def release_masked(
-        self, item_id: int, regions: tuple[Region, ...], *, username: str, note: str = ""
+        self,
+        item_id: int,
+        regions: tuple[Region, ...],
+        *,
+        username: str,
+        note: str = "",
+        child: ProcessPoolExecutor | None = None,
     ) -> str:
         """Send a held item with regions hidden that a person has drawn or confirmed.
 
@@ -103,10 +121,17 @@ class Decisions:
         if not regions:
             raise InvalidInput("boxes", "draw at least one box", code="no_box")
         note = checked_note(note) if note.strip() else ""
-        return self._release(item_id, "release_masked", regions, username=username, note=note)
+        return self._release(item_id, "release_masked", regions, child, username=username, note=note)
 
     def _release(
-        self, item_id: int, event: str, regions: tuple[Region, ...], *, username: str, note: str
+        self,
+        item_id: int,
+        event: str,
+        regions: tuple[Region, ...],
+        child: ProcessPoolExecutor | None,
+        *,
+        username: str,
+        note: str,
     ) -> str:
         row = _item(self._spool.connection, item_id)
         if row["state"] != "held" or row["reason"] not in RELEASABLE:
@@ -115,9 +140,7 @@ class Decisions:
             )
         source, target = self._spool.received_path(row["sha256"]), self._spool.clean_path(item_id)
         # A child of its own, like every reading of a file from outside.
-        with ProcessPoolExecutor(
-            1, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent
-        ) as pool:
+        with nullcontext(child) if child else self.child() as pool:
             try:
                 result, summary = pool.submit(
                     clean_file, source, target, self._keys.facility, pixels_looked_at=True, masks=regions

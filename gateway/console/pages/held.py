@@ -159,7 +159,12 @@ def decide(item_id: int) -> ResponseReturnValue:
         chosen = (item_id,)
     decided: list[int] = []
     try:
-        _decide(way, chosen, decided)
+        if way == "release_masked":
+            _mask(chosen, decided)
+        elif way == "release_as_is":
+            _send_as_is(chosen, decided)
+        else:
+            _decide(way, chosen, decided)
     except InvalidInput as problem:
         return _page(item_id, problem)
     finally:
@@ -172,21 +177,26 @@ def _decide(way: str, chosen: tuple[int, ...], decided: list[int]) -> None:
     """Carry a decision out; `decided` gets each file as soon as it is done."""
     decisions = console().decisions
     who, note = person().username, request.form.get("note", "")
-    if way == "release_masked":
-        _mask(chosen, decided)
-        return
-    if way == "release_as_is" and request.form.get("looked") != "1":
-        raise InvalidInput("looked", "look at the image first", code="look_first")
     for number in chosen:
         if way == "retry":
             decisions.retry(number, username=who)
         elif way == "discard":
             decisions.discard(number, username=who, note=note)
-        elif way == "release_as_is":
-            decisions.release_as_is(number, username=who, note=note)
         else:
             raise InvalidInput("way", "choose what to do", code="choose_way")
         decided.append(number)
+
+
+def _send_as_is(chosen: tuple[int, ...], decided: list[int]) -> None:
+    if request.form.get("looked") != "1":
+        raise InvalidInput("looked", "look at the image first", code="look_first")
+    decisions = console().decisions
+    with decisions.child() as child:
+        for number in chosen:
+            decisions.release_as_is(
+                number, username=person().username, note=request.form.get("note", ""), child=child
+            )
+            decided.append(number)
 
 
 def _mask(chosen: tuple[int, ...], decided: list[int]) -> None:
@@ -203,9 +213,10 @@ def _mask(chosen: tuple[int, ...], decided: list[int]) -> None:
             rule = rule_from(raw, boxes) if raw else None
         except InvalidInput as problem:
             raise InvalidInput("remember", problem.message, code="no_device") from None
-    for number in chosen:
-        here.decisions.release_masked(number, boxes, username=who, note=note)
-        decided.append(number)
+    with here.decisions.child() as child:
+        for number in chosen:
+            here.decisions.release_masked(number, boxes, username=who, note=note, child=child)
+            decided.append(number)
     if rule is not None:
         with here.spool.writing() as connection:
             made = pixel_rules.add_rule(connection, rule, username=who, at=here.now())

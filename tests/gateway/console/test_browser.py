@@ -221,6 +221,7 @@ def test_a_day_at_the_console(site: Site, language: str) -> None:
         page.keyboard.press("Enter")
         page.wait_for_url(re.compile(r"/held/\d+$"))
         wait_until(lambda: page.evaluate("document.querySelector('.stage img').naturalWidth") > 0)
+        draw_boxes(page)
         keep("held")
         page.goto(f"{site.url}/deliveries")
         keep("deliveries")
@@ -254,6 +255,36 @@ def test_a_day_at_the_console(site: Site, language: str) -> None:
         # What the browser complains of are the two refusals that the walk asked for.
         assert all(re.search(r"status of 40[03]", text) for text in said), said
         browser.close()
+
+
+def draw_boxes(page: "Page") -> None:
+    """Draw, move, size and delete a box by keys alone, then draw one by mouse."""
+    field = page.locator("textarea[name=boxes]")
+    page.keyboard.press("b")
+    assert field.input_value() == "0,0,3,8"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowUp")
+    assert field.input_value() == "1,0,3,7"
+    assert page.locator("figure.main rect.chosen").get_attribute("x") == "1"
+    page.keyboard.press("Delete")
+    assert field.input_value() == ""
+    cover = page.locator("figure.main svg.boxes").bounding_box()
+    assert cover is not None
+    middle, unit = cover["x"] + cover["width"] / 2, min(cover["width"], cover["height"]) / 8
+    page.mouse.move(middle, cover["y"] + unit)
+    page.mouse.down()
+    page.mouse.move(middle + 3.4 * unit, cover["y"] + 5 * unit, steps=4)
+    page.mouse.up()
+    assert field.input_value() == "4,1,3,4"
+    page.keyboard.press("2")
+    assert page.locator("input[value=release_as_is]").is_checked()
+    page.keyboard.press("1")
+    words = page.locator("main .button.primary").inner_text()
+    assert "隠して送る" in words or "Mask and send" in words
+    page.keyboard.down("o")
+    assert page.locator("form.bare").count() == 1
+    page.keyboard.up("o")
+    assert page.locator("form.bare").count() == 0
 
 
 def fill_request(page: object, site: Site) -> None:
@@ -405,6 +436,7 @@ def test_axe_finds_no_serious_fault_on_any_page_of_the_console(site: Site) -> No
             "/studies/1",
             "/held",
             f"/held/{held}",
+            "/rules",
             "/deliveries",
             "/request",
             "/line",
