@@ -2,7 +2,8 @@
 
 A study is closed when the facility's quiet time has passed since its last instance, nothing that arrived in
 that time waits for de-identification, and no open association's latest instance is of this study. An
-instance after that makes a new revision.
+instance after that makes a new revision. What is held is told at once, also while instances still arrive: somebody may
+be waiting for the study.
 """
 
 import hashlib
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 # States of a study at the centre in which it still waits for something of ours.
 _WAITING = {"", "receiving", "incomplete"}
+
+_NOTHING_HELD = "[]"
 
 
 class ManifestSender:
@@ -60,7 +63,9 @@ class ManifestSender:
         # Of a study of which all is held the centre waits for ever, and asking it brings nothing.
         listed = bool(instances_of(items))
         asked = study["sent_closed"] and uploaded and listed and study["centre_state"] in _WAITING
-        if not (first or late or close or asked):
+        held = json.dumps([one.to_json() for one in held_of(items)])
+        holds_more = held not in (_NOTHING_HELD, self._held_told(study["id"]))
+        if not (first or late or close or asked or holds_more):
             if study["sent_closed"] and uploaded and not changed:
                 self._settle(study["id"], len(items))
             return False
@@ -71,7 +76,7 @@ class ManifestSender:
         except (Unavailable, Refused) as problem:
             self._failed(study, problem.message)
             return False
-        self._sent(study, manifest, digest, answer)
+        self._sent(study, manifest, digest, answer, held)
         if closed and uploaded and answer.state not in _WAITING:
             self._settle(study["id"], len(items))
         return True
@@ -104,7 +109,15 @@ class ManifestSender:
             )
         _log.warning("manifest of study %s not sent, will try again: %s", study["centre_study_uid"], reason)
 
-    def _sent(self, study: sqlite3.Row, manifest: StudyManifest, digest: str, answer: ManifestAnswer) -> None:
+    def _held_told(self, study_id: int) -> str:
+        row = self._spool.connection.execute(
+            "SELECT held FROM held_told WHERE study_id = ?", (study_id,)
+        ).fetchone()
+        return str(row["held"]) if row else _NOTHING_HELD
+
+    def _sent(
+        self, study: sqlite3.Row, manifest: StudyManifest, digest: str, answer: ManifestAnswer, held: str
+    ) -> None:
         # Until the centre says that it has all, it is asked again, ever more slowly.
         asks_again = manifest.closed and answer.state in _WAITING
         attempts = study["manifest_attempts"] + 1 if asks_again else 0
@@ -124,6 +137,7 @@ class ManifestSender:
                     study["id"],
                 ),
             )
+            connection.execute("INSERT OR REPLACE INTO held_told VALUES (?, ?)", (study["id"], held))
             for missing in answer.missing:
                 connection.execute(
                     "UPDATE item SET outcome = 'missing'"

@@ -123,6 +123,10 @@ CREATE TABLE IF NOT EXISTS event (
     reason TEXT NOT NULL,
     at INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS held_told (
+    study_id INTEGER PRIMARY KEY REFERENCES study,
+    held TEXT NOT NULL
+);
 CREATE INDEX IF NOT EXISTS event_by_thing ON event (machine, thing_id);
 """
 

@@ -12,7 +12,7 @@ NOT_ALONE = ("centre", "browser")
 GATEWAY = Path(__file__).parent / "gateway"
 
 #: Marker → program that its tests need.
-PEERS = {"browser": "chromium", "dcmtk": "storescu", "poppler": "pdftotext"}
+PEERS = {"browser": "chromium", "dcmtk": "storescu", "poppler": "pdftotext", "tesseract": "tesseract"}
 
 #: Tests that share something dear to make (a centre, a demo, an environment) stay with one process of pytest-xdist.
 TOGETHER = (

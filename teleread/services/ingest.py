@@ -5,6 +5,7 @@ import secrets
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError
@@ -329,6 +330,14 @@ def _tell_readers(session: Session, study: Study, *, actor: Actor, at: datetime)
     session.flush()
 
 
+#: Event of a study of which the facility holds more back than before; its reason is how many in all.
+HELD_BACK = "held_back"
+
+
+def _held_count(manifest: dict[str, Any] | None) -> int:
+    return sum(int(one["count"]) for one in manifest["held"]) if manifest else 0
+
+
 def receive_manifest(
     session: Session, manifest: StudyManifest, *, actor: Actor, at: datetime
 ) -> ManifestAnswer:
@@ -346,6 +355,10 @@ def receive_manifest(
     if study.pseudonym != manifest.pseudonym:
         raise InvalidInput("pseudonym", "this study belongs to another patient here", code="other_patient")
     if manifest.revision >= study.manifest_revision:
+        held, before = _held_count(manifest.to_json()), _held_count(study.manifest)
+        if held > before:
+            # The facility holds images back: who waits for the study hears of it now, not when it is complete.
+            workflow.tell(session, study, HELD_BACK, actor=actor, at=at, reason=str(held))
         study.manifest = manifest.to_json()
         study.manifest_revision = manifest.revision
         study.sex = manifest.sex or study.sex

@@ -320,6 +320,7 @@ def _pause_reason(session: Session, study: Study, case: Reading) -> str:
             WorkflowEvent.machine == machine,
             WorkflowEvent.object_id == thing,
             WorkflowEvent.to_state == state,
+            WorkflowEvent.from_state != state,
         )
         .order_by(WorkflowEvent.id.desc())
         .limit(1)

@@ -108,6 +108,17 @@ def apply(
     )
 
 
+def tell(
+    session: Session, thing: Stateful, event: str, *, actor: Actor, at: datetime, reason: str = ""
+) -> None:
+    """Write an event that changes no state, so that lists and boards look at the thing anew."""
+    machine, column = MACHINES[type(thing)]
+    state = getattr(thing, column)
+    _add_event(
+        session, machine, thing.id, event, from_state=state, to_state=state, actor=actor, at=at, reason=reason
+    )
+
+
 def capacities(thing: Stateful, actor: Actor) -> frozenset[str]:
     """Return the roles of the actor and its relations to the thing."""
     found = set(actor.roles)

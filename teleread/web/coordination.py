@@ -18,7 +18,9 @@ from teleread.storage.session import transaction
 from teleread.web.i18n import text
 from teleread.web.views.cases import CaseRow, case_number_of, case_row
 from teleread.web.views.critical import finding_row
+from teleread.web.views.filters import SIGNED
 from teleread.web.views.layout import language
+from teleread.web.views.marks import PINNED
 from teleread.web.views.times import clock_time, moment
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class BoardRow:
     releasable: bool
     acceptable: bool
     is_held: bool
+    is_withheld_urgent: bool
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,8 @@ def _board() -> dict[str, Any]:
     soon = sum(
         row.case.left.minutes is not None and 0 <= row.case.left.minutes <= _SOON_MINUTES for row in rows
     )
-    held = [row for row in rows if row.is_held]
+    held = sorted((row for row in rows if row.is_held), key=lambda row: not row.is_withheld_urgent)
+    withheld = sum(row.is_withheld_urgent for row in held)
     silent = sum(one.sign in {"silent", "lost"} for one in boxes)
     return {
         "as_of": clock_time(at),
@@ -151,6 +155,7 @@ def _board() -> dict[str, Any]:
             Count("board.count.soon", soon, "urgent", "amber", "cases"),
             Count("board.count.critical", len(open_findings), "stat", "vermilion", "critical"),
             Count("board.count.held", len(held), "held", "violet", "held"),
+            Count("board.count.withheld", withheld, "stat", "vermilion", "held"),
             Count("board.count.undelivered", len(deliveries), "delivered", "vermilion", "undelivered"),
             Count("board.count.silent", silent, "silent", "amber", "gateways"),
         ],
@@ -166,6 +171,7 @@ def _row(row: reading.WorklistRow, at: datetime) -> BoardRow:
         held_by_somebody=row.assignee is not None,
         releasable=may and row.state in RELEASABLE,
         acceptable=incomplete and row.images > 0 and allows(actor(), Action.ACCEPT_INCOMPLETE),
+        is_withheld_urgent=row.held > 0 and row.priority in PINNED and row.display_status not in SIGNED,
         is_held=incomplete or row.state == "on_hold" or row.held > 0 or row.study_state == "quarantined",
     )
 

@@ -88,6 +88,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "board.count.soon": ("60分以内", "due in 60 min"),
     "board.count.critical": ("緊急所見", "critical, open"),
     "board.count.held": ("保留・未完了", "held"),
+    "board.count.withheld": ("至急・施設で保留", "urgent, withheld"),
+    "board.withheld": (
+        "至急の検査の画像が施設で止まっています",
+        "The facility holds images of this urgent study",
+    ),
     "board.count.undelivered": ("未配信", "undelivered"),
     "board.count.silent": ("無応答の施設", "silent gateways"),
     "board.cases": ("残り時間の順", "By minutes left"),

@@ -43,12 +43,14 @@ class Sent:
     sha256: tuple[str, ...]
 
 
-def picture(study_uid: str, number: int, syntax: str = "raw") -> bytes:
+def picture(study_uid: str, number: int, syntax: str = "raw", derivation: str = "") -> bytes:
     """Return a slice with its place in space, 2 mm from the next, in a transfer syntax of `SYNTAXES`."""
     dataset = pydicom.dcmread(io.BytesIO(ct_file(study_uid, number, pseudonym=PSEUDONYM)))
     dataset.FrameOfReferenceUID = f"{study_uid}.9"
     dataset.ImagePositionPatient = [-32.0, -32.0, -2.0 * number]
     dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    if derivation:
+        dataset.DerivationDescription = derivation
     dataset.PixelSpacing, dataset.SliceThickness = [1.0, 1.0], 2.0
     if syntax == "htj2k":
         dataset.PixelData = encapsulate([_HTJ2K_SQUARE.read_bytes()])
@@ -69,6 +71,7 @@ def send(
     facility: str = "midori",
     study_uid: str | None = None,
     complete: bool = True,
+    derivation: str = "",
 ) -> Sent:
     """Send a study as the facility's gateway; complete, it becomes a case that can be read."""
     house.studies += 1
@@ -76,7 +79,7 @@ def send(
     gateway = house.gateway(facility)
     listed = []
     for number in range(1, slices + 1):
-        data = picture(uid, number, syntax)
+        data = picture(uid, number, syntax, derivation)
         part = house.blobs.new_part()
         part.write_bytes(data)
         receipt = ingest.store_instance(house.engine, house.blobs, part, actor=gateway, at=clock.now())

@@ -447,6 +447,26 @@ def test_an_open_association_that_sends_the_study_keeps_it_open(box: Box, centre
     assert len({m.study_instance_uid for m in centre.manifests if m.closed}) == 2
 
 
+def test_what_is_held_is_told_at_once_though_the_study_still_arrives(box: Box, centre: FakeCentre) -> None:
+    number = box.spool.opened("PACS", "127.0.0.1", at=box.now())
+    box.take(instance(1), instance(2, BurnedInAnnotation="YES"), association_id=number)
+    box.clean()
+    box.manifests.work()
+    box.manifests.work()
+    (told,) = centre.manifests
+    assert (told.closed, [(one.reason, one.count) for one in told.held]) == (False, [("burned_in", 1)])
+    box.take(instance(3, BurnedInAnnotation="YES"), association_id=number)
+    box.clean()
+    box.manifests.work()
+    assert [(m.closed, m.held[0].count) for m in centre.manifests] == [(False, 1), (False, 2)]
+    # The held ones keep the rest from nothing: the study goes on and closes.
+    box.spool.closed(number, at=box.now())
+    box.upload()
+    box.pass_quiet_time()
+    last = centre.manifests[-1]
+    assert (last.closed, len(last.instances), last.held[0].count) == (True, 1, 2)
+
+
 def test_a_late_instance_makes_a_new_revision(box: Box, centre: FakeCentre) -> None:
     box.take(instance(1))
     box.clean()

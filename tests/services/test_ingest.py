@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import func, select, update
 
 from teleread.errors import Incomplete, InvalidInput, NotAllowed, NotFound, TransitionNotAllowed
-from teleread.services import ingest, reading, signing
+from teleread.services import ingest, live, reading, signing
 from teleread.services.ingest import store_instance
 from teleread.storage.models.readings import Reading
+from teleread.storage.models.records import WorkflowEvent
 from teleread.storage.models.studies import Instance, Study
 from tests.builders.centre import OPERATOR, CleanStudy, Place, clean_slice, clean_study, held
 from tests.builders.datasets import ct_slice, encoded
@@ -229,6 +230,19 @@ def test_a_study_of_which_everything_is_held_is_shown_as_incomplete_and_cannot_b
     coordinator = place.person("coordinator", "coordinator")
     with pytest.raises(InvalidInput), place.session() as session:
         ingest.accept_as_is(session, answer.case_number, "as it is", actor=coordinator.actor, at=place.at)
+
+
+def test_each_image_more_that_the_facility_holds_back_is_an_event_that_boards_follow(place: Place) -> None:
+    study = clean_study()
+    for revision, count in ((1, 1), (1, 1), (2, 3), (3, 2)):
+        manifest(place, study, revision=revision, closed=False, held=(held("risky_kind", count),))
+    with place.session() as session:
+        rows = session.scalars(select(WorkflowEvent).where(WorkflowEvent.event == ingest.HELD_BACK)).all()
+        assert [(row.reason, row.from_state == row.to_state) for row in rows] == [("1", True), ("3", True)]
+        coordinator = place.person("coordinator", "coordinator").actor
+        news = live.changes_after(session, rows[0].id - 1, actor=coordinator)
+    assert news is not None
+    assert [change.kind for change in news] == ["worklist"]
 
 
 def test_a_stalled_study_is_complete_when_the_rest_comes_or_a_coordinator_says_so(place: Place) -> None:

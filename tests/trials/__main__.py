@@ -16,6 +16,7 @@ from teleread.supervisor import python
 from tests.e2e.identity import leaks
 from tests.e2e.kills import VICTIMS, chosen, travel, travel_struck
 from tests.gateway.test_logs import run_over, tokens_in
+from tests.trials.pixels import pixels
 from tests.trials.test_deidentify_shared import SHARED, samples
 
 KILLS = 20
@@ -185,6 +186,7 @@ TRIALS = {
     "kills": kills,
     "logs": logs,
     "pages": pages,
+    "pixels": pixels,
 }
 
 

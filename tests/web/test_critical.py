@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 from flask.testing import FlaskClient
@@ -10,12 +11,16 @@ from sqlalchemy import update
 
 from teleread import clock
 from teleread.domain.critical import READ_BACK
-from teleread.services import critical
+from teleread.services import critical, ingest
 from teleread.storage.models.critical import CriticalFinding
 from teleread.storage.models.facilities import Gateway
+from teleread.storage.models.orders import Order
+from teleread.storage.models.readings import Reading
+from teleread.storage.models.studies import Study
 from teleread.storage.session import transaction
 from teleread.web.i18n import TEXTS
 from teleread.web.views.times import ZONE
+from teleread.wire.manifest import HeldCount, StudyManifest
 from tests.web.conftest import BASE, House, csrf
 
 
@@ -126,3 +131,37 @@ def test_a_case_is_moved_from_its_reader_only_with_a_reason(house: House) -> Non
         f'<tr tabindex="0" data-case="{number}"'
     )[1]
     assert "Dr reader" in row[: row.index("<form")]
+
+
+def withhold(house: House, number: str, priority: str, count: int) -> None:
+    """Have the facility hold images of a case back, and the case be of a priority."""
+    with transaction(house.engine) as session:
+        case = session.query(Reading).filter_by(case_number=number).one()
+        session.get_one(Order, case.order_id).priority = priority
+        known = StudyManifest.from_json(session.get_one(Study, case.study_id).manifest)
+        held = (HeldCount(reason="risky_kind", sop_class_uid="", count=count),)
+        ingest.receive_manifest(
+            session,
+            replace(known, revision=known.revision + 1, held=held),
+            actor=house.gateways["midori"],
+            at=clock.now(),
+        )
+
+
+def test_images_of_a_stat_study_that_the_facility_holds_alarm_the_board_and_show_in_the_case(
+    house: House,
+) -> None:
+    urgent, calm = house.study(), house.study()
+    withhold(house, calm, "routine", 1)
+    coordinator = house.signed_in("coordinator")
+    alarm = TEXTS["board.withheld"][1]
+    assert alarm not in coordinator.get("/coordination", base_url=BASE).text
+    withhold(house, urgent, "stat", 2)
+    board = coordinator.get("/coordination/board", base_url=BASE).text
+    panel = board[board.index('id="panel-held"') :]
+    assert panel.count(alarm) == 1
+    # The urgent one stands first in its panel.
+    assert panel.index(f"/cases/{urgent}") < panel.index(alarm) < panel.index(f"/cases/{calm}")
+    assert TEXTS["badge.withheld"][1].format(count=2) in board
+    reader = house.signed_in("second")
+    assert TEXTS["badge.withheld"][1].format(count=2) in reader.get(f"/cases/{urgent}", base_url=BASE).text

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from teleread.dicom.deid.regions import Region, statement
 from teleread.web import viewer_setup
 from tests.builders.pictures import SYNTAXES, Sent, send
 from tests.web.conftest import House
@@ -134,6 +135,21 @@ def test_images_are_drawn_under_the_shipped_policy(desk: Desk, house: House, syn
     assert desk.viewer.evaluate(CANVAS)[0] < 10
     until(lambda: "3" in desk.page.locator("[data-images-said]").inner_text())
     assert desk.page.locator("[data-images-faults]").is_hidden()
+
+
+def test_what_the_facility_has_masked_is_outlined_where_it_lies(desk: Desk, house: House) -> None:
+    case = send(house, slices=2, derivation=statement((Region(0, 0, 32, 16), Region(48, 32, 16, 32))))
+    desk.open(case, claim=False)
+    shapes = desk.viewer.locator("svg.tr-masked polygon")
+    shapes.first.wait_for()
+    assert shapes.count() == 2
+    canvas = desk.viewer.locator(".cornerstone-canvas").first.bounding_box()
+    wide, low = (shapes.nth(number).bounding_box() for number in (0, 1))
+    middle = canvas["x"] + canvas["width"] / 2
+    assert abs(wide["x"] + wide["width"] - middle) < 3
+    assert abs(wide["width"] / wide["height"] - 2) < 0.05
+    assert abs(low["y"] - (canvas["y"] + canvas["height"] / 2)) < 3
+    assert abs((low["x"] - middle) - wide["width"] / 2) < 3
 
 
 def test_the_report_is_shut_until_an_image_of_the_case_is_drawn(desk: Desk, house: House) -> None:

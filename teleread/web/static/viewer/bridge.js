@@ -88,6 +88,44 @@
     send("shown", facts);
   }
 
+  // Where the facility has hidden pixels, the image says so itself; an outline keeps anybody from reading the flat
+  // ground as a finding. Drawn anew with each picture, so it follows zoom, rotation and paging.
+  const MASKED = /Pixels masked at the facility, x,y,width,height: ((?:\d+,\d+,\d+,\d+(?:; )?)+)/;
+  const SVG = "http://www.w3.org/2000/svg";
+  function maskedRegions(imageId) {
+    const found = MASKED.exec(String(instanceOf(imageId)?.DerivationDescription ?? ""));
+    return found ? found[1].split("; ").filter(Boolean).map((four) => four.split(",").map(Number)) : [];
+  }
+  function outline(event) {
+    const { viewportId } = event.detail ?? {};
+    const viewport = services && viewportId ? services.cornerstoneViewportService.getCornerstoneViewport(viewportId) : null;
+    if (!viewport?.element) return;
+    // A reformatted plane is no image of its own.
+    const regions = viewport.type === "stack" ? maskedRegions(viewport.getCurrentImageId?.()) : [];
+    let layer = viewport.element.querySelector("svg.tr-masked");
+    if (!layer && !regions.length) return;
+    if (!layer) {
+      layer = document.createElementNS(SVG, "svg");
+      layer.setAttribute("class", "tr-masked");
+      layer.setAttribute("role", "img");
+      layer.setAttribute("aria-label", teleread.word("masked"));
+      viewport.element.append(layer);
+    }
+    const grid = regions.length ? viewport.getImageData()?.imageData : null;
+    const at = (column, row) => viewport.worldToCanvas(grid.indexToWorld([column - 0.5, row - 0.5, 0]));
+    layer.replaceChildren(...(grid ? regions : []).flatMap(([x, y, width, height]) => {
+      const corners = [at(x, y), at(x + width, y), at(x + width, y + height), at(x, y + height)];
+      const shape = document.createElementNS(SVG, "polygon");
+      shape.setAttribute("points", corners.map((point) => point.map((one) => one.toFixed(1)).join(",")).join(" "));
+      const label = document.createElementNS(SVG, "text");
+      label.setAttribute("x", Math.min(...corners.map((point) => point[0])) + 4);
+      label.setAttribute("y", Math.min(...corners.map((point) => point[1])) + 14);
+      label.textContent = teleread.word("masked");
+      return [shape, label];
+    }));
+  }
+  document.addEventListener("CORNERSTONE_IMAGE_RENDERED", outline, true);
+
   // Keys of the case page work in the images too; they are taken before the viewer sees them.
   function combination(event) {
     if (event.isComposing || event.keyCode === 229 || event.metaKey || event.getModifierState("AltGraph")) return null;

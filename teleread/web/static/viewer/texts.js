@@ -32,6 +32,7 @@
     "window.bone": ["骨", "Bone"], "window.brain": ["脳", "Brain"],
     "tool.mpr": ["MPR（3断面）", "MPR (three planes)"],
     "overlay.date": ["検査日", "Study date"], "overlay.series": ["シリーズ", "Series"],
+    "masked": ["施設で隠した部分", "Masked at the facility"],
     "alone": ["画像は、症例の画面から開いてください。", "Open the images from the page of their case."],
   };
   const column = document.documentElement.dataset.language === "ja-JP" ? 0 : 1;
