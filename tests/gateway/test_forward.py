@@ -344,24 +344,24 @@ def test_trouble_with_the_disk_leaves_an_item_for_later_and_the_others_go_on(
     assert box.states() == [("clean", "")] * 2
 
 
-def fail_on_the_first(source: Path, target: Path, keys: object) -> object:
+def fail_on_the_first(source: Path, target: Path, keys: object, **rest: object) -> object:
     import errno
 
     from gateway.deidentify import clean_file
 
     if dcmread(source).InstanceNumber == 1:
         raise OSError(errno.EIO, "Input/output error")
-    return clean_file(source, target, keys)  # type: ignore[arg-type]
+    return clean_file(source, target, keys, **rest)  # type: ignore[arg-type]
 
 
-def die_on_the_second(source: Path, target: Path, keys: object) -> object:
+def die_on_the_second(source: Path, target: Path, keys: object, **rest: object) -> object:
     import os
 
     from gateway.deidentify import clean_file
 
     if dcmread(source).InstanceNumber == 2:
         os._exit(9)
-    return clean_file(source, target, keys)  # type: ignore[arg-type]
+    return clean_file(source, target, keys, **rest)  # type: ignore[arg-type]
 
 
 def test_a_manifest_opens_with_the_first_upload_and_closes_after_the_quiet_time(

@@ -236,10 +236,10 @@ def test_each_image_more_that_the_facility_holds_back_is_an_event_that_boards_fo
     study = clean_study()
     for revision, count in ((1, 1), (1, 1), (2, 3), (3, 2)):
         manifest(place, study, revision=revision, closed=False, held=(held("risky_kind", count),))
+    coordinator = place.person("coordinator", "coordinator").actor
     with place.session() as session:
         rows = session.scalars(select(WorkflowEvent).where(WorkflowEvent.event == ingest.HELD_BACK)).all()
         assert [(row.reason, row.from_state == row.to_state) for row in rows] == [("1", True), ("3", True)]
-        coordinator = place.person("coordinator", "coordinator").actor
         news = live.changes_after(session, rows[0].id - 1, actor=coordinator)
     assert news is not None
     assert [change.kind for change in news] == ["worklist"]

@@ -102,14 +102,15 @@
     if (!viewport?.element) return;
     // A reformatted plane is no image of its own.
     const regions = viewport.type === "stack" ? maskedRegions(viewport.getCurrentImageId?.()) : [];
-    let layer = viewport.element.querySelector("svg.tr-masked");
+    const ground = viewport.canvas?.parentElement ?? viewport.element;
+    let layer = ground.querySelector("svg.tr-masked");
     if (!layer && !regions.length) return;
     if (!layer) {
       layer = document.createElementNS(SVG, "svg");
       layer.setAttribute("class", "tr-masked");
       layer.setAttribute("role", "img");
       layer.setAttribute("aria-label", teleread.word("masked"));
-      viewport.element.append(layer);
+      ground.append(layer);
     }
     const grid = regions.length ? viewport.getImageData()?.imageData : null;
     const at = (column, row) => viewport.worldToCanvas(grid.indexToWorld([column - 0.5, row - 0.5, 0]));
