@@ -10,6 +10,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "act.facility.contacts": ("連絡先の変更", "Contacts changed"),
     "act.factor.add": ("確認方法の追加", "Factor added"),
     "act.factor.remove": ("確認方法の削除", "Factor removed"),
+    "act.gateway.alarm": ("ゲートウェイの警報", "Alarm of a gateway"),
     "act.gateway.enrol": ("ゲートウェイの登録", "Gateway enrolled"),
     "act.gateway.invite": ("ゲートウェイの招待", "Gateway invited"),
     "act.gateway.revoke": ("ゲートウェイの失効", "Gateway revoked"),

@@ -78,8 +78,8 @@ def _no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         deid,
         "action_for",
-        lambda tag, profile: (
-            _REAL_ACTION(tag, profile) if tag & 0x10000 or tag >> 24 in (0x50, 0x60) else Action.KEEP
+        lambda tag, profile, *place: (
+            _REAL_ACTION(tag, profile, *place) if tag & 0x10000 or tag >> 24 in (0x50, 0x60) else Action.KEEP
         ),
     )
     monkeypatch.setattr(IdentityTokens, "cleaned", lambda _self, value, _sets, **_: value)
@@ -87,14 +87,18 @@ def _no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _private_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        deid, "action_for", lambda tag, profile: None if tag & 0x10000 else _REAL_ACTION(tag, profile)
+        deid,
+        "action_for",
+        lambda tag, profile, *place: None if tag & 0x10000 else _REAL_ACTION(tag, profile, *place),
     )
     monkeypatch.setattr(IdentityTokens, "cleaned", lambda _self, value, _sets, **_: value)
 
 
 def _overlays_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        deid, "action_for", lambda tag, profile: None if tag >> 24 == 0x60 else _REAL_ACTION(tag, profile)
+        deid,
+        "action_for",
+        lambda tag, profile, *place: None if tag >> 24 == 0x60 else _REAL_ACTION(tag, profile, *place),
     )
 
 
@@ -144,7 +148,9 @@ def _documents_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     # Two stand behind one another here: the hold, and the row of the table that empties the document.
     _pixels_pass(monkeypatch)
     monkeypatch.setattr(
-        deid, "action_for", lambda tag, profile: None if tag == 0x00420011 else _REAL_ACTION(tag, profile)
+        deid,
+        "action_for",
+        lambda tag, profile, *place: None if tag == 0x00420011 else _REAL_ACTION(tag, profile, *place),
     )
 
 
