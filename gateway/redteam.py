@@ -23,6 +23,7 @@ from gateway.settings import GatewaySettings
 from gateway.spool import Arrival, Spool
 from gateway.vault import Vault
 from teleread import __version__
+from teleread.dicom.deid.profile import READING_PROFILE, Profile
 from teleread.errors import Unavailable
 
 _log = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ def run(settings: GatewaySettings | None, *, seed: int, now: Callable[[], dateti
     flock = tuple(canaries(seed))
     scratch = Path(tempfile.mkdtemp(prefix="redteam-", dir=settings.data if settings is not None else None))
     try:
-        fates = _travel(scratch, [canary for canary in flock if canary.data], now=now)
+        profile = settings.deidentification.profile if settings else READING_PROFILE
+        fates = _travel(scratch, [canary for canary in flock if canary.data], profile, now=now)
     finally:
         shutil.rmtree(scratch)
     verdicts = tuple(
@@ -76,13 +78,15 @@ class _NotOfThisThread(logging.Filter):
         return record.thread != self._thread
 
 
-def _travel(scratch: Path, flock: list[Canary], *, now: Callable[[], datetime]) -> dict[str, _Fate]:
+def _travel(
+    scratch: Path, flock: list[Canary], profile: Profile, *, now: Callable[[], datetime]
+) -> dict[str, _Fate]:
     layout = Layout(scratch)
     layout.make()
     spool = Spool(layout)
     keys = GatewayKeys.make(layout)
     vault = Vault(layout.vault_database, keys.vault)
-    worker = Deidentifier(spool, vault, keys, now=now, processes=1)
+    worker = Deidentifier(spool, vault, keys, now=now, processes=1, profile=profile)
     quiet = _NotOfThisThread()
     logging.getLogger("gateway.deidentify").addFilter(quiet)
     try:
